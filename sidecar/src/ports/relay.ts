@@ -32,7 +32,9 @@ export interface RelaySubscription {
   leave(): void;
 }
 
+/** What an instance publishes also reaches its own subscriptions, asynchronously and even while the relay is down. */
 export interface Relay {
+  /** False while other instances may not be reached: rows meant for this instance are then polled faster. */
   readonly connected: boolean;
   publishEvent(event: RelayedEvent): void;
   publishTurn(news: TurnNews): void;
@@ -43,5 +45,7 @@ export interface Relay {
   joinTurn(turnId: string, onNews: (news: TurnNews) => void): RelaySubscription;
   joinInstance(instanceId: string, onNudge: (nudge: Nudge) => void): RelaySubscription;
   joinClaimable(onClaimable: () => void): RelaySubscription;
+  /** Calls back each time the relay is back after it was away: what was said meanwhile has to be read from the record. */
+  onReconnect(listener: () => void): void;
   close(): Promise<void>;
 }
