@@ -1,14 +1,244 @@
-export interface RawMember { key: string; value: string; keyStart: number; start: number; end: number }
-export interface Edit { start: number; end: number; text: string }
-export function isJson(text: string): boolean { throw new Error("unbuilt"); }
-export function nestingDepth(text: string): number { throw new Error("unbuilt"); }
-export function isObject(value: string | undefined): value is string { throw new Error("unbuilt"); }
-export function isArray(value: string | undefined): value is string { throw new Error("unbuilt"); }
-export function members(objectText: string): RawMember[] { throw new Error("unbuilt"); }
-export function elements(arrayText: string): string[] { throw new Error("unbuilt"); }
-export function member(objectText: string, key: string): string | undefined { throw new Error("unbuilt"); }
-export function setMember(objectText: string, key: string, rawValue: string): string { throw new Error("unbuilt"); }
-export function removeMember(objectText: string, key: string): string { throw new Error("unbuilt"); }
-export function text(value: string | undefined): string | undefined { throw new Error("unbuilt"); }
-export function quote(value: string): string { throw new Error("unbuilt"); }
-export function oneLine(jsonText: string): string { throw new Error("unbuilt"); }
+/**
+ * Slices of JSON text. Everything here takes text that `JSON.parse` accepts (see {@link isJson}) and cuts or splices it
+ * without writing it anew, so that integers above 2^53, key order, duplicate keys and escapes survive byte for byte.
+ *
+ * On text that is no JSON every function still ends and throws nothing; its answer then means nothing.
+ */
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const BACKSLASH = 0x5c;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+
+/** One member of an object. `start` and `end` bound the value, `keyStart` is the key's opening quote. */
+export interface RawMember {
+  key: string;
+  value: string;
+  keyStart: number;
+  start: number;
+  end: number;
+}
+
+/** A replacement of `text` for what stands between `start` and `end`. */
+export interface Edit {
+  start: number;
+  end: number;
+  text: string;
+}
+
+/** Whether `JSON.parse` accepts the text. Everything that comes from outside is asked this once. */
+export function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** How deep arrays and objects are nested; 0 for a scalar. */
+export function nestingDepth(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) {
+      at = endOfString(text, at) - 1;
+    } else if (code === OPEN_OBJECT || code === OPEN_ARRAY) {
+      depth++;
+      if (depth > deepest) deepest = depth;
+    } else if (code === CLOSE_OBJECT || code === CLOSE_ARRAY) {
+      depth--;
+    }
+  }
+  return deepest;
+}
+
+/** Whether the raw value is an object. Leading whitespace is allowed for. */
+export function isObject(value: string | undefined): value is string {
+  return value !== undefined && value.charCodeAt(skipSpace(value, 0)) === OPEN_OBJECT;
+}
+
+/** Whether the raw value is an array. Leading whitespace is allowed for. */
+export function isArray(value: string | undefined): value is string {
+  return value !== undefined && value.charCodeAt(skipSpace(value, 0)) === OPEN_ARRAY;
+}
+
+/** The members of an object in their order, duplicates included; none when the value is not an object. */
+export function members(objectText: string): RawMember[] {
+  const found: RawMember[] = [];
+  let at = skipSpace(objectText, 0);
+  if (objectText.charCodeAt(at) !== OPEN_OBJECT) return found;
+  at = skipSpace(objectText, at + 1);
+  while (objectText.charCodeAt(at) === QUOTE) {
+    const keyStart = at;
+    const keyEnd = endOfString(objectText, at);
+    // The colon stands between the key and its value.
+    const start = skipSpace(objectText, skipSpace(objectText, keyEnd) + 1);
+    const end = endOfValue(objectText, start);
+    found.push({ key: decodeKey(objectText, keyStart, keyEnd), value: objectText.slice(start, end), keyStart, start, end });
+    at = skipSpace(objectText, end);
+    if (objectText.charCodeAt(at) !== COMMA) break;
+    at = skipSpace(objectText, at + 1);
+  }
+  return found;
+}
+
+/** The elements of an array as raw slices; none when the value is not an array. */
+export function elements(arrayText: string): string[] {
+  const found: string[] = [];
+  let at = skipSpace(arrayText, 0);
+  if (arrayText.charCodeAt(at) !== OPEN_ARRAY) return found;
+  at = skipSpace(arrayText, at + 1);
+  if (arrayText.charCodeAt(at) === CLOSE_ARRAY) return found;
+  while (at < arrayText.length) {
+    const end = endOfValue(arrayText, at);
+    found.push(arrayText.slice(at, end));
+    at = skipSpace(arrayText, end);
+    if (arrayText.charCodeAt(at) !== COMMA) break;
+    at = skipSpace(arrayText, at + 1);
+  }
+  return found;
+}
+
+/** The raw value of a member. Of duplicates the last one counts, as for `JSON.parse`. */
+export function member(objectText: string, key: string): string | undefined {
+  return memberOf(members(objectText), key);
+}
+
+/** {@link member} on members that are at hand already. */
+export function memberOf(list: readonly RawMember[], key: string): string | undefined {
+  for (let index = list.length - 1; index >= 0; index--) {
+    const candidate = list[index];
+    if (candidate?.key === key) return candidate.value;
+  }
+  return undefined;
+}
+
+/** The object with the member's value replaced where it stands (the one that counts), or appended as the last member. */
+export function setMember(objectText: string, key: string, rawValue: string): string {
+  const list = members(objectText);
+  for (let index = list.length - 1; index >= 0; index--) {
+    const found = list[index];
+    if (found?.key === key) return objectText.slice(0, found.start) + rawValue + objectText.slice(found.end);
+  }
+  const last = list.at(-1);
+  const added = `${quote(key)}:${rawValue}`;
+  if (last !== undefined) return `${objectText.slice(0, last.end)},${added}${objectText.slice(last.end)}`;
+  const open = objectText.indexOf("{") + 1;
+  return objectText.slice(0, open) + added + objectText.slice(open);
+}
+
+/** The object without any member of that name; the same string when it has none. */
+export function removeMember(objectText: string, key: string): string {
+  const list = members(objectText);
+  const kept = list.filter((entry) => entry.key !== key);
+  if (kept.length === list.length) return objectText;
+  if (kept.length === 0) return "{}";
+  const edits: Edit[] = [];
+  let lastKept: RawMember | undefined;
+  list.forEach((entry, index) => {
+    if (entry.key !== key) {
+      lastKept = entry;
+      return;
+    }
+    const next = list[index + 1];
+    // With a kept member before it the comma in front goes, else the comma behind.
+    if (lastKept !== undefined) edits.push({ start: list[index - 1]?.end ?? 0, end: entry.end, text: "" });
+    else if (next !== undefined) edits.push({ start: entry.keyStart, end: next.keyStart, text: "" });
+  });
+  return splice(objectText, edits);
+}
+
+/** Applies replacements that are in order and do not overlap; the same string when there are none. */
+export function splice(text: string, edits: readonly Edit[]): string {
+  if (edits.length === 0) return text;
+  let spliced = "";
+  let at = 0;
+  for (const edit of edits) {
+    spliced += text.slice(at, edit.start) + edit.text;
+    at = edit.end;
+  }
+  return spliced + text.slice(at);
+}
+
+/** The decoded string, or undefined where the raw value is absent or not a string. */
+export function text(value: string | undefined): string | undefined {
+  if (value === undefined || value.charCodeAt(skipSpace(value, 0)) !== QUOTE) return undefined;
+  // JSON.parse and not a slice: a slice would keep the whole text it was cut from in memory.
+  return JSON.parse(value) as string;
+}
+
+/** The JSON text of a string. */
+export function quote(value: string): string {
+  return JSON.stringify(value);
+}
+
+/** The text with line breaks made spaces. In JSON they are legal only between tokens, so the value stays the same. */
+export function oneLine(jsonText: string): string {
+  if (jsonText.indexOf("\n") === -1 && jsonText.indexOf("\r") === -1) return jsonText;
+  return jsonText.replace(/[\r\n]/g, " ");
+}
+
+/** First position from `at` that is no JSON whitespace. */
+function skipSpace(source: string, at: number): number {
+  for (let code = source.charCodeAt(at); code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09; ) {
+    at++;
+    code = source.charCodeAt(at);
+  }
+  return at;
+}
+
+/** Position after the string that opens at `open`. */
+function endOfString(source: string, open: number): number {
+  let at = source.indexOf('"', open + 1);
+  while (at !== -1) {
+    let before = at - 1;
+    while (source.charCodeAt(before) === BACKSLASH) before--;
+    // An even number of backslashes escapes itself, an odd one escapes the quote.
+    if ((at - before) % 2 === 1) return at + 1;
+    at = source.indexOf('"', at + 1);
+  }
+  return source.length;
+}
+
+/** Position after the value that starts at `start`. */
+function endOfValue(source: string, start: number): number {
+  const first = source.charCodeAt(start);
+  if (first === QUOTE) return endOfString(source, start);
+  if (first !== OPEN_OBJECT && first !== OPEN_ARRAY) return endOfScalar(source, start);
+  let depth = 1;
+  let at = start + 1;
+  while (at < source.length) {
+    const code = source.charCodeAt(at);
+    if (code === QUOTE) {
+      at = endOfString(source, at);
+      continue;
+    }
+    at++;
+    if (code === OPEN_OBJECT || code === OPEN_ARRAY) depth++;
+    else if (code === CLOSE_OBJECT || code === CLOSE_ARRAY) {
+      depth--;
+      if (depth === 0) return at;
+    }
+  }
+  return source.length;
+}
+
+function endOfScalar(source: string, start: number): number {
+  let at = start;
+  while (at < source.length) {
+    const code = source.charCodeAt(at);
+    if (code === COMMA || code === CLOSE_OBJECT || code === CLOSE_ARRAY || code <= 0x20) break;
+    at++;
+  }
+  return at;
+}
+
+function decodeKey(source: string, keyStart: number, keyEnd: number): string {
+  const raw = source.slice(keyStart + 1, keyEnd - 1);
+  return raw.indexOf("\\") === -1 ? raw : (JSON.parse(source.slice(keyStart, keyEnd)) as string);
+}
