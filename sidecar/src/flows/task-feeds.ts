@@ -1,11 +1,15 @@
 /**
  * One in-process feed per task that somebody here watches. A feed knows the task's head and holds the newest events in
- * one window that all its readers share; readers pull (follow-task.ts), nothing is queued per reader.
+ * one window that all its readers share; readers pull (follow-task.ts), nothing is queued per reader. Once every reader
+ * has everything the window is emptied.
  *
  * A feed lives from the first `open` to the last `close` and is a member of the task's relay subject meanwhile.
  */
-import type { Relay } from "../ports/relay.ts";
+import { EventWindow, succession } from "../domain/replay.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Relay, RelayedEvent, RelaySubscription } from "../ports/relay.ts";
 import type { EventKind } from "../ports/task-store.ts";
+import type { Logger } from "./logger.ts";
 
 /** A committed event as it is shown. */
 export interface FeedEvent {
@@ -18,12 +22,12 @@ export interface FeedEvent {
 }
 
 export interface TaskFeedsOptions {
+  clock: Clock;
+  log: Logger;
   /** Newest events held per watched task. Default 256. */
   windowEvents?: number;
   /** UTF-16 units of payload held per watched task. Default 1 Mi. */
   windowSize?: number;
-  /** Monotonic milliseconds; tells which feeds were not heard of lately. */
-  monotonicMs: () => number;
 }
 
 /** One holder's handle on a task's feed. */
@@ -37,25 +41,301 @@ export interface TaskFeed {
   readonly terminal: boolean;
   /** The task was swept from the record. */
   readonly gone: boolean;
+  /** The handle was given back, or all feeds were closed. */
+  readonly closed: boolean;
   /** Tells what a read of the record has shown. */
   observe(generation: number, terminal: boolean): void;
+  /** Takes back a head that was claimed but that the record does not have. */
+  correct(claimed: number, generation: number, terminal: boolean): void;
   /** Resolves when the head is beyond `after`, the task is gone, the feed is closed or the signal aborts. */
   wait(after: number, signal?: AbortSignal): Promise<void>;
+  /** The event of this generation, if the window holds it. */
+  at(generation: number): FeedEvent | undefined;
+  /** Registers a reader, which keeps the window filled while it is behind. */
+  attach(reader: FeedReader): FeedAttachment;
   /** Gives the handle back; repeating it does nothing. */
   close(): void;
 }
 
+/** Called when something may have changed for a parked reader. */
+export interface FeedReader {
+  wake(): void;
+}
+
+export interface FeedAttachment {
+  /** Waits for a head beyond `after`; false when there is no need to. A parked reader is woken once. */
+  park(after: number): boolean;
+  detach(): void;
+}
+
+/** A second publication of a task's end, late enough not to be lost together with the first one. */
+const TERMINAL_REPEAT_MS = 100;
+
 export class TaskFeeds {
-  constructor(_relay: Relay, _options: TaskFeedsOptions) {}
-  open(_taskId: string): TaskFeed {
-    throw new Error("unbuilt");
+  readonly #relay: Relay;
+  readonly #options: TaskFeedsOptions;
+  readonly #feeds = new Map<string, Feed>();
+
+  constructor(relay: Relay, options: TaskFeedsOptions) {
+    this.#relay = relay;
+    this.#options = options;
   }
+
+  /** Handles open at this moment, over all tasks. */
+  get size(): number {
+    let holders = 0;
+    for (const feed of this.#feeds.values()) holders += feed.holders;
+    return holders;
+  }
+
+  /** For readers: who only records calls `committed` and needs no feed. */
+  open(taskId: string): TaskFeed {
+    let feed = this.#feeds.get(taskId);
+    if (feed === undefined) {
+      feed = new Feed(taskId, this.#options);
+      this.#feeds.set(taskId, feed);
+      feed.join(this.#relay);
+    }
+    return new FeedHandle(feed, (released) => this.#release(released));
+  }
+
   /** Called by the recorder after each commit: wakes the readers here, then tells the other instances. */
-  committed(_taskId: string, _events: readonly FeedEvent[]): void {
-    throw new Error("unbuilt");
+  committed(taskId: string, events: readonly FeedEvent[]): void {
+    const feed = this.#feeds.get(taskId);
+    for (const event of events) feed?.admit(event);
+    for (const event of events) {
+      this.#relay.publishEvent({ taskId, ...event });
+      if (event.terminal) this.#repeatLater({ taskId, ...event });
+    }
   }
+
+  /** Watched tasks whose readers wait and that nobody has spoken of for `silentMs`; all that wait when it is 0. */
+  silent(silentMs: number): string[] {
+    const before = this.#options.clock.monotonicMs() - silentMs;
+    const taskIds: string[] = [];
+    for (const feed of this.#feeds.values()) {
+      if (feed.hasWaiting && feed.heardAt <= before) taskIds.push(feed.taskId);
+    }
+    return taskIds;
+  }
+
+  /** Tells the feed, if there is one, where the record stands. */
+  observe(taskId: string, generation: number, terminal: boolean): void {
+    this.#feeds.get(taskId)?.observe(generation, terminal);
+  }
+
+  /** Tells the feed, if there is one, that the record does not know the task any more. */
+  vanished(taskId: string): void {
+    this.#feeds.get(taskId)?.vanish();
+  }
+
   /** Closes every feed and wakes every reader; used on exit. */
   close(): void {
-    throw new Error("unbuilt");
+    const feeds = [...this.#feeds.values()];
+    this.#feeds.clear();
+    for (const feed of feeds) feed.shut();
+  }
+
+  #release(feed: Feed): void {
+    if (feed.holders > 0 || this.#feeds.get(feed.taskId) !== feed) return;
+    this.#feeds.delete(feed.taskId);
+    feed.shut();
+  }
+
+  #repeatLater(event: RelayedEvent): void {
+    this.#options.clock
+      .sleep(TERMINAL_REPEAT_MS)
+      .then(() => this.#relay.publishEvent(event))
+      .catch((error: unknown) => this.#options.log.error({ err: error }, "repeating a terminal event failed"));
+  }
+}
+
+/** What all handles of one task share. */
+class Feed {
+  readonly taskId: string;
+  holders = 0;
+  head = 0;
+  terminal = false;
+  gone = false;
+  closed = false;
+  joined: Promise<void> = Promise.resolve();
+  heardAt: number;
+  readonly #clock: Clock;
+  readonly #window: EventWindow<FeedEvent>;
+  #subscription: RelaySubscription | null = null;
+  #readers = 0;
+  #parked = new Set<FeedReader>();
+  #waits = new Set<() => void>();
+
+  constructor(taskId: string, options: TaskFeedsOptions) {
+    this.taskId = taskId;
+    this.#clock = options.clock;
+    this.heardAt = options.clock.monotonicMs();
+    this.#window = new EventWindow(options.windowEvents ?? 256, options.windowSize ?? 1024 * 1024);
+  }
+
+  get hasWaiting(): boolean {
+    return this.#parked.size + this.#waits.size > 0;
+  }
+
+  join(relay: Relay): void {
+    this.#subscription = relay.joinTask(this.taskId, (event) => this.#relayed(event));
+    this.joined = this.#subscription.joined;
+  }
+
+  shut(): void {
+    this.closed = true;
+    this.#subscription?.leave();
+    this.#window.clear();
+    this.#wake();
+  }
+
+  #relayed(event: RelayedEvent): void {
+    const { generation, epoch, kind, payload, terminal } = event;
+    if (payload === null) this.observe(generation, terminal);
+    else this.admit({ generation, epoch, kind, payload, terminal });
+  }
+
+  admit(event: FeedEvent): void {
+    // After a gap the window starts again: who is behind reads the log, up to and including this event.
+    if (succession(this.head, event.generation) !== "repeat") this.#window.add(event);
+    this.observe(event.generation, event.terminal);
+  }
+
+  observe(generation: number, terminal: boolean): void {
+    this.heardAt = this.#clock.monotonicMs();
+    if (generation === this.head && terminal && !this.terminal) {
+      this.terminal = true;
+      this.#wake();
+    }
+    if (generation <= this.head) return;
+    this.head = generation;
+    this.terminal = terminal;
+    this.#wake();
+  }
+
+  vanish(): void {
+    // A head of 0 means that nobody has seen the task in the record yet: it may be about to be created.
+    if (this.head === 0) return;
+    this.gone = true;
+    this.#wake();
+  }
+
+  /** Lets go of a head that the record does not confirm. */
+  correct(head: number, generation: number, terminal: boolean): void {
+    if (this.head !== head || generation >= head) return;
+    this.head = generation;
+    this.terminal = terminal;
+    this.#window.clear();
+  }
+
+  at(generation: number): FeedEvent | undefined {
+    return this.#window.at(generation);
+  }
+
+  attach(reader: FeedReader): FeedAttachment {
+    this.#readers += 1;
+    let attached = true;
+    return {
+      park: (after) => {
+        if (this.#settled(after)) return false;
+        this.#parked.add(reader);
+        if (this.#parked.size === this.#readers) this.#window.clear();
+        return true;
+      },
+      detach: () => {
+        if (!attached) return;
+        attached = false;
+        this.#readers -= 1;
+        this.#parked.delete(reader);
+      },
+    };
+  }
+
+  wait(after: number, signal?: AbortSignal): Promise<void> {
+    if (this.#settled(after) || signal?.aborted === true) return Promise.resolve();
+    return new Promise((resolve) => {
+      const settle = (): void => {
+        signal?.removeEventListener("abort", settle);
+        this.#waits.delete(check);
+        resolve();
+      };
+      const check = (): void => {
+        if (this.#settled(after)) settle();
+      };
+      this.#waits.add(check);
+      signal?.addEventListener("abort", settle, { once: true });
+    });
+  }
+
+  #settled(after: number): boolean {
+    return this.head > after || this.gone || this.closed || (this.terminal && this.head <= after);
+  }
+
+  #wake(): void {
+    const parked = this.#parked;
+    if (parked.size > 0) {
+      this.#parked = new Set();
+      for (const reader of parked) reader.wake();
+    }
+    for (const check of [...this.#waits]) check();
+  }
+}
+
+class FeedHandle implements TaskFeed {
+  readonly #feed: Feed;
+  readonly #release: (feed: Feed) => void;
+  #closed = false;
+
+  constructor(feed: Feed, release: (feed: Feed) => void) {
+    this.#feed = feed;
+    this.#release = release;
+    feed.holders += 1;
+  }
+
+  get taskId(): string {
+    return this.#feed.taskId;
+  }
+  get joined(): Promise<void> {
+    return this.#feed.joined;
+  }
+  get head(): number {
+    return this.#feed.head;
+  }
+  get terminal(): boolean {
+    return this.#feed.terminal;
+  }
+  get gone(): boolean {
+    return this.#feed.gone;
+  }
+  get closed(): boolean {
+    return this.#closed || this.#feed.closed;
+  }
+
+  observe(generation: number, terminal: boolean): void {
+    this.#feed.observe(generation, terminal);
+  }
+
+  correct(head: number, generation: number, terminal: boolean): void {
+    this.#feed.correct(head, generation, terminal);
+  }
+
+  wait(after: number, signal?: AbortSignal): Promise<void> {
+    return this.#feed.wait(after, signal);
+  }
+
+  at(generation: number): FeedEvent | undefined {
+    return this.#feed.at(generation);
+  }
+
+  attach(reader: FeedReader): FeedAttachment {
+    return this.#feed.attach(reader);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#feed.holders -= 1;
+    this.#release(this.#feed);
   }
 }
