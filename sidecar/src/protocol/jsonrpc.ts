@@ -1,4 +1,4 @@
-import { members, memberOf } from "./raw-json.ts";
+import { members, memberOf, oneLine } from "./raw-json.ts";
 
 /** A request body. `id` is the raw JSON token, undefined where the member is missing; `text` is the whole body. */
 export type ParsedCall =
@@ -19,20 +19,24 @@ export function parseCall(body: string): ParsedCall {
     return { kind: "other" };
   }
   const list = members(body);
+  const id = memberOf(list, "id");
   return {
     kind: "call",
-    id: memberOf(list, "id"),
+    id: id === undefined ? undefined : oneLine(id),
     method: parsed["method"],
     params: memberOf(list, "params"),
     text: body,
   };
 }
 
-/** Reads a response. The envelope may lack `id` and `jsonrpc`: Python 0.3 leaves out null members. */
+/**
+ * Reads a response; its slices are on one line. The envelope may lack `id` and `jsonrpc`: Python 0.3 leaves out null
+ * members.
+ */
 export function parseReply(body: string): ParsedReply {
   const parsed = parseObject(body);
   if (parsed === undefined) return { kind: "other" };
-  const list = members(body);
+  const list = members(oneLine(body));
   const id = memberOf(list, "id");
   const error = parsed["error"];
   if (typeof error === "object" && error !== null) {
