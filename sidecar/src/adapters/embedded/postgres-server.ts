@@ -71,8 +71,25 @@ export async function dataDirectoryVersion(directory: string): Promise<number | 
 export async function initialiseDataDirectory(binaries: PostgresBinaries, directory: string): Promise<void> {
   await makeServerFolder(directory);
   for (const name of await readdir(directory)) await rm(join(directory, name), { recursive: true, force: true });
-  const args = ["-D", directory, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"];
-  const child = spawn(binaries.initdb, args, { ...identity(), cwd: directory, env: serverEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
+  const args = [
+    "-D",
+    directory,
+    "-U",
+    "postgres",
+    "-A",
+    "trust",
+    "-E",
+    "UTF8",
+    "--locale=C",
+    "--no-sync",
+    "--no-instructions",
+  ];
+  const child = spawn(binaries.initdb, args, {
+    ...identity(),
+    cwd: directory,
+    env: serverEnvironment(),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const output: string[] = [];
   collectLines(child, (line) => output.push(line));
   const code = await exitOf(child);
@@ -120,7 +137,9 @@ function serverEnvironment(): Record<string, string> {
 }
 
 function reachHint(): string {
-  return identity().uid === undefined ? "" : ` (as root the server runs as user ${NOBODY}, who must be able to reach that folder)`;
+  return identity().uid === undefined
+    ? ""
+    : ` (as root the server runs as user ${NOBODY}, who must be able to reach that folder)`;
 }
 
 async function untilReady(child: ChildProcess, options: PostgresServerOptions): Promise<void> {
