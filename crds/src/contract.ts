@@ -81,9 +81,23 @@ export const ANNOTATIONS = {
   inject: `${GROUP}/inject`,
   /** On the pod template: hash of the user's spec; a change rolls the pods. */
   configHash: `${GROUP}/config-hash`,
+  /** On the pod template, with `upgrade: Rolling` only: which sidecar the operator brings; a change rolls the pods. */
+  sidecarVersion: `${GROUP}/sidecar-version`,
+  /** On an injected pod: the name of the DurableAgent it was injected for. */
+  injected: `${GROUP}/injected`,
+  /** On a routed Service: its own targetPorts, to be put back, as JSON by port name or number. */
+  originalTargetPorts: `${GROUP}/original-target-ports`,
 } as const;
 
 export const LABELS = {
   /** On the pod template: name of the DurableAgent; the webhook selects pods by it. */
   agent: `${GROUP}/agent`,
+  /** On a Service whose targetPort the operator changed: name of the DurableAgent; the webhook selects Services by it. */
+  routedBy: `${GROUP}/routed-by`,
 } as const;
+
+/** The injected container's name. */
+export const CONTAINER_NAME = "durable-agent";
+
+/** Keys of the Secrets a DurableAgent's `store.secretRef` and `relay.secretRef` name. */
+export const SECRET_KEYS = { url: "url", ca: "ca.crt", natsCreds: "user.creds" } as const;
