@@ -13,11 +13,12 @@ const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
-/** One member of an object. `start` and `end` bound the value, `keyStart` is the key's opening quote. */
+/** One member of an object. `start` and `end` bound the value, `keyStart` and `keyEnd` the key with its quotes. */
 export interface RawMember {
   key: string;
   value: string;
   keyStart: number;
+  keyEnd: number;
   start: number;
   end: number;
 }
@@ -79,7 +80,8 @@ export function members(objectText: string): RawMember[] {
     // The colon stands between the key and its value.
     const start = skipSpace(objectText, skipSpace(objectText, keyEnd) + 1);
     const end = endOfValue(objectText, start);
-    found.push({ key: decodeKey(objectText, keyStart, keyEnd), value: objectText.slice(start, end), keyStart, start, end });
+    const key = decodeKey(objectText, keyStart, keyEnd);
+    found.push({ key, value: objectText.slice(start, end), keyStart, keyEnd, start, end });
     at = skipSpace(objectText, end);
     if (objectText.charCodeAt(at) !== COMMA) break;
     at = skipSpace(objectText, at + 1);
