@@ -158,6 +158,7 @@ export type CreateOutcome =
   /** Another task of this agent has this id: the caller maps it and tries again. */
   | { kind: "id-taken" };
 
+/** May be repeated after an unknown outcome: what it stored before is recognised as created. */
 export interface TaskCreation {
   turnId: string;
   /** Epoch of the turn; the task starts with this + 1. */
@@ -168,6 +169,11 @@ export interface TaskCreation {
   snapshot: Snapshot | null;
   /** Set when the events hold the turn's end. */
   end: TurnEnd | null;
+  /**
+   * The turn as it was journaled. A journal insert is not flushed by itself, so a crash of the store can lose it while
+   * its instance lives on: given here it is put back first.
+   */
+  turn?: NewTurn;
 }
 
 /** Events of one task, in order, and what ends with them. `events` may be empty when only a turn ends. */
@@ -189,8 +195,12 @@ export interface TaskWrite {
 }
 
 export type AppendOutcome =
-  | { kind: "committed"; promoted: string | null }
+  /** `promoted`: the turn that is next. `failed`: waiting turns that ended because the task became terminal. */
+  | { kind: "committed"; promoted: string | null; failed: string[] }
   | { kind: "fenced" };
+
+/** What a task without a status timestamp sorts as: behind all that have one. Use it in {@link ListQuery.after} too. */
+export const NO_STATUS_TIMESTAMP = "1970-01-01T00:00:00.000Z";
 
 export interface TaskView {
   task: TaskRow;
@@ -204,6 +214,7 @@ export interface ListQuery {
   caller: string;
   contextId: string | null;
   state: TaskState | null;
+  /** Inclusive. A task without a timestamp is never after one. */
   statusTimestampAfter: string | null;
   pageSize: number;
   /** Position after which to go on: (status timestamp, id), exclusive. */
@@ -255,14 +266,29 @@ export interface InstanceRow {
 
 export interface TaskStore {
   // Turns
+  /**
+   * Stores the turn before anything is done with it (P4), or finds the same send (P7). A follow-up is queued when a
+   * turn of its task is in flight, else assigned to the task's owner; with a dead owner it stays journaled for `self`.
+   * May be repeated with the same id after an unknown outcome.
+   */
   journal(turn: NewTurn): Promise<JournalOutcome>;
   readTurn(turnId: string): Promise<TurnRow | null>;
+  /** The turns of these ids that exist, in any order; one statement. */
+  readTurns(turnIds: string[]): Promise<TurnRow[]>;
   /** Journaled to dispatched by compare-and-set; null when somebody else has it (I5). */
   takeTurn(turnId: string, instance: string): Promise<TurnRow | null>;
-  /** Gives a turn that is still journaled to another instance; false when it was taken meanwhile. */
+  /**
+   * Gives a turn that is still journaled to another instance; false when it was taken meanwhile, or has a task (it
+   * follows the task's owner).
+   */
   reassignTurn(turnId: string, from: string, to: string): Promise<boolean>;
-  /** Ends a dispatched turn that has no events: a bare Message, an error reply. False = deposed. */
-  endTurn(end: TurnEnd & { epoch: number; instance: string }): Promise<{ kind: "ended"; promoted: string | null } | { kind: "deposed" }>;
+  /**
+   * Ends a dispatched turn that has no events: a bare Message, an error reply (which gives up the dedupe key, so that a
+   * retry is a new send). `turn` as in {@link TaskCreation}.
+   */
+  endTurn(
+    end: TurnEnd & { epoch: number; instance: string; turn?: NewTurn },
+  ): Promise<{ kind: "ended"; promoted: string | null } | { kind: "deposed" }>;
   /** A bound turn that no longer holds the queue (its source is only a subscription or poll and it went quiet). */
   releaseQueue(turnId: string, epoch: number): Promise<{ promoted: string | null }>;
   /** Work meant for this instance that it has not taken. */
@@ -291,8 +317,11 @@ export interface TaskStore {
   takeCancel(taskId: string, owner: string): Promise<TaskRow | null>;
   /** The agent refused: kept for the callers who wait, mark cleared by the next request. */
   refuseCancel(taskId: string, epoch: number, error: string): Promise<boolean>;
-  /** Deposes the owner (epoch + 1, owner = self) and commits the canceled status in one statement. Null = moved meanwhile. */
-  deposeAndCancel(write: TaskWrite & { self: string }): Promise<{ epoch: number } | null>;
+  /**
+   * Deposes the owner (epoch + 1, owner = self), commits the canceled status and ends all turns of the task, in one
+   * statement. Null = it moved meanwhile, or the mark is gone or was taken. `ended`: those turns.
+   */
+  deposeAndCancel(write: TaskWrite & { self: string }): Promise<{ epoch: number; ended: string[] } | null>;
 
   // Push configurations
   savePushConfig(config: PushConfigRow): Promise<void>;
