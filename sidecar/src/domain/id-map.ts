@@ -53,8 +53,8 @@ export function toPublic(dialect: Dialect, payload: string, map: IdMap): string 
   return rewriteMembers(payload, () => (value) => (isObject(value) ? rewriteMembers(value, rewrite(rename)) : value));
 }
 
-/** A bare Task in public form. */
-export function taskToPublic(task: string, map: IdMap): string {
+/** A bare Task in public form; a Task has the same members in both dialects. */
+export function taskToPublic(_dialect: Dialect, task: string, map: IdMap): string {
   return isIdentity(map) ? task : rewriteMembers(task, taskFields(renaming(map, "public")));
 }
 
@@ -86,7 +86,7 @@ export function toAgent(dialect: Dialect, operation: Operation, params: string, 
     case "push-list":
     case "push-delete":
       return rewriteMembers(params, (key) => {
-        if (dialect === "1.0") return key === "taskId" ? rename.task : undefined;
+        if (dialect === "1.0") return key === "taskId" || key === "id" ? rename.task : undefined;
         return key === "id" || key === "pushNotificationConfigId" ? rename.task : undefined;
       });
     case "list":

@@ -87,8 +87,8 @@ export function terminalSubscribeError(dialect: Dialect, taskId: string, state: 
 }
 
 /** A cancel of a finished task. A canceled one is no error in 1.0 (§3.3.1): the caller decides that before. */
-export function cancelTerminalError(dialect: Dialect, taskId: string): string {
-  return a2aError(dialect, "task-not-cancelable", `Task not cancelable: ${taskId}`);
+export function cancelTerminalError(dialect: Dialect, taskId: string, state: TaskState): string {
+  return a2aError(dialect, "task-not-cancelable", `Task not cancelable: ${taskId} (${stateName(dialect, state)})`);
 }
 
 /** A call in one dialect on a task that was created in the other. */

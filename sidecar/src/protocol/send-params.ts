@@ -9,8 +9,11 @@ export interface MessageIds {
   contextId?: string | null;
 }
 
-/** Without the configuration's `historyLength`: the agent gives the whole history, the sidecar cuts what it shows. */
-export function stripHistoryLength(params: string): string {
+/**
+ * Without the configuration's `historyLength`: the agent gives the whole history, the sidecar cuts what it shows. Both
+ * dialects call it the same.
+ */
+export function stripHistoryLength(_dialect: Dialect, params: string): string {
   return withoutSetting(params, "historyLength");
 }
 
