@@ -155,8 +155,7 @@ class SettingSource {
 
   /** Whether there is a text, right or wrong. */
   isGiven(key: SettingKey): boolean {
-    const { name } = SETTINGS[key];
-    return this.#variable(name) !== null || this.#variable(`${name}_FILE`) !== null;
+    return this.#variable(SETTINGS[key].name) !== null || this.#fileVariable(key) !== null;
   }
 
   readAll(): Values {
@@ -178,7 +177,7 @@ class SettingSource {
   #text(key: SettingKey): FileBacked<string> | null {
     const { name } = SETTINGS[key];
     const direct = this.#variable(name);
-    const file = (FILE_SETTINGS as readonly string[]).includes(key) ? this.#variable(`${name}_FILE`) : null;
+    const file = this.#fileVariable(key);
     if (direct !== null && file !== null) {
       this.problems.push(`${name}: set it or ${name}_FILE, not both`);
       return null;
@@ -197,6 +196,10 @@ class SettingSource {
       this.problems.push(`${name}: ${file} cannot be read (${error instanceof Error ? error.message : String(error)})`);
     }
     return null;
+  }
+
+  #fileVariable(key: SettingKey): string | null {
+    return (FILE_SETTINGS as readonly string[]).includes(key) ? this.#variable(`${SETTINGS[key].name}_FILE`) : null;
   }
 
   #variable(name: string): string | null {

@@ -68,7 +68,7 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
   await chmod(root, 0o755);
   const directory = join(root, "data");
   const socketDirectory = join(root, "socket");
-  await initialiseDataDirectory(binaries, directory);
+  await initialiseDataDirectory(binaries, directory, { durable: false });
   await makeServerFolder(socketDirectory);
   const base = {
     binaries,

@@ -7,7 +7,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, chown, mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { chmod, chown, mkdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -58,7 +58,7 @@ export async function makeServerFolder(path: string): Promise<void> {
   if (uid !== undefined && gid !== undefined) await chown(path, uid, gid);
 }
 
-/** The version of an initialised data directory, null when there is none (or a half-made one). */
+/** The version of an initialised data directory, null when there is none. */
 export async function dataDirectoryVersion(directory: string): Promise<number | null> {
   const text = await readFile(join(directory, "PG_VERSION"), "utf8").catch(() => null);
   return text === null ? null : Number.parseInt(text, 10);
@@ -66,27 +66,22 @@ export async function dataDirectoryVersion(directory: string): Promise<number | 
 
 /**
  * Creates the data directory with trust authentication, for a server whose socket folder only its user may enter.
- * Superuser `postgres`, UTF-8, locale C. Leftovers of an attempt that was interrupted are removed first.
+ * Superuser `postgres`, UTF-8, locale C. It appears under its name only when it is complete. `durable: false` leaves
+ * the files to the operating system's cache.
  */
-export async function initialiseDataDirectory(binaries: PostgresBinaries, directory: string): Promise<void> {
-  await makeServerFolder(directory);
-  for (const name of await readdir(directory)) await rm(join(directory, name), { recursive: true, force: true });
-  const args = [
-    "-D",
-    directory,
-    "-U",
-    "postgres",
-    "-A",
-    "trust",
-    "-E",
-    "UTF8",
-    "--locale=C",
-    "--no-sync",
-    "--no-instructions",
-  ];
+export async function initialiseDataDirectory(
+  binaries: PostgresBinaries,
+  directory: string,
+  options: { durable: boolean },
+): Promise<void> {
+  const draft = `${directory}.draft`;
+  await rm(draft, { recursive: true, force: true });
+  await makeServerFolder(draft);
+  const args = ["-D", draft, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions"];
+  if (!options.durable) args.push("--no-sync");
   const child = spawn(binaries.initdb, args, {
     ...identity(),
-    cwd: directory,
+    cwd: draft,
     env: serverEnvironment(),
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -96,6 +91,7 @@ export async function initialiseDataDirectory(binaries: PostgresBinaries, direct
   if (code !== 0) {
     throw new Error(`initdb could not create ${directory} (${code}): ${output.slice(-5).join("; ")}${reachHint()}`);
   }
+  await rename(draft, directory);
 }
 
 /** Starts the server and resolves when it accepts connections; rejects with its last log lines when it ends instead. */
