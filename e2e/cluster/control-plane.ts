@@ -11,8 +11,9 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { type AuditEntry, auditPolicy, parseAuditLog } from "./audit-log.ts";
-import { writeKubeconfig } from "./kubeconfig.ts";
+import { type ClusterAddress, writeKubeconfig } from "./kubeconfig.ts";
 import { createAuthority, createTokenKeys, issueCertificate, type KeyPairFiles } from "./pki.ts";
+import { apiServerArguments, controllerManagerArguments, etcdArguments } from "./server-arguments.ts";
 import { type ServerProcess, startServer } from "./server-process.ts";
 import { type LocatedTools, locateTools } from "./tools/locate.ts";
 
@@ -159,33 +160,30 @@ async function reservePorts(): Promise<Endpoints> {
 }
 
 function startEtcd(path: string, files: Files, ports: Endpoints): ServerProcess {
-  const client = `http://127.0.0.1:${ports.etcdClient}`;
-  const peer = `http://127.0.0.1:${ports.etcdPeer}`;
-  const args = ["--name=test", `--data-dir=${join(files.folder, "etcd")}`, "--unsafe-no-fsync", "--log-level=warn"];
-  args.push(`--listen-client-urls=${client}`, `--advertise-client-urls=${client}`);
-  args.push(`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`, `--initial-cluster=test=${peer}`);
+  const args = etcdArguments({
+    dataFolder: join(files.folder, "etcd"),
+    clientUrl: `http://127.0.0.1:${ports.etcdClient}`,
+    peerUrl: `http://127.0.0.1:${ports.etcdPeer}`,
+  });
   return startServer({ name: "etcd", path, args, logFile: join(files.folder, "etcd.log") });
 }
 
 function startApiServer(path: string, files: Files, ports: Endpoints, options: ControlPlaneOptions): ServerProcess {
   const args = [
-    "--bind-address=127.0.0.1",
-    "--advertise-address=127.0.0.1",
-    `--secure-port=${ports.api}`,
-    `--etcd-servers=http://127.0.0.1:${ports.etcdClient}`,
-    `--service-cluster-ip-range=${serviceRange}`,
-    "--authorization-mode=RBAC",
-    "--allow-privileged=true",
+    ...apiServerArguments({
+      bindAddress: "127.0.0.1",
+      advertiseAddress: "127.0.0.1",
+      port: ports.api,
+      etcdUrl: `http://127.0.0.1:${ports.etcdClient}`,
+      serviceRange,
+      authorization: "RBAC",
+      authority: files.authority.certificate,
+      server: files.server,
+      tokens: files.tokens,
+      audit: { log: files.auditLog, policy: files.auditPolicy },
+    }),
     // A loopback address is no valid endpoint of the "kubernetes" Service.
     "--endpoint-reconciler-type=none",
-    `--tls-cert-file=${files.server.certificate}`,
-    `--tls-private-key-file=${files.server.key}`,
-    `--client-ca-file=${files.authority.certificate}`,
-    "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-    `--service-account-key-file=${files.tokens.publicKey}`,
-    `--service-account-signing-key-file=${files.tokens.privateKey}`,
-    `--audit-log-path=${files.auditLog}`,
-    `--audit-policy-file=${files.auditPolicy}`,
     ...(options.apiServerArguments ?? []),
   ];
   // Nobody creates the default ServiceAccount without the controller manager, and pods would wait for it.
@@ -193,30 +191,18 @@ function startApiServer(path: string, files: Files, ports: Endpoints, options: C
   return startServer({ name: "kube-apiserver", path, args, logFile: join(files.folder, "kube-apiserver.log") });
 }
 
-async function startControllerManager(
-  path: string,
-  files: Files,
-  cluster: { readonly server: string; readonly authority: string },
-): Promise<ServerProcess> {
+async function startControllerManager(path: string, files: Files, cluster: ClusterAddress): Promise<ServerProcess> {
   const client = await issueCertificate(files.authority, "controller-manager", {
     subject: "/CN=system:kube-controller-manager",
     usage: "client",
   });
   const kubeconfig = await writeKubeconfig(join(files.folder, "controller-manager.kubeconfig"), cluster, client);
-  const args = [
-    `--kubeconfig=${kubeconfig}`,
-    "--bind-address=127.0.0.1",
-    // Its own port is of no use here; 0 turns it off.
-    "--secure-port=0",
-    "--leader-elect=false",
-    // The defaults (20 a second) cost seconds at start.
-    "--kube-api-qps=500",
-    "--kube-api-burst=1000",
-    "--use-service-account-credentials=true",
-    `--service-account-private-key-file=${files.tokens.privateKey}`,
-    `--root-ca-file=${files.authority.certificate}`,
-    `--flex-volume-plugin-dir=${join(files.folder, "volume-plugins")}`,
-  ];
+  const args = controllerManagerArguments({
+    kubeconfig,
+    authority: files.authority.certificate,
+    tokenKey: files.tokens.privateKey,
+    volumePluginFolder: join(files.folder, "volume-plugins"),
+  });
   const logFile = join(files.folder, "kube-controller-manager.log");
   return startServer({ name: "kube-controller-manager", path, args, logFile });
 }

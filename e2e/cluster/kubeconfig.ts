@@ -3,12 +3,16 @@
 import { readFile, writeFile } from "node:fs/promises";
 import type { KeyPairFiles } from "./pki.ts";
 
+/** Where an API server is and which authority its certificate comes from. */
+export interface ClusterAddress {
+  /** Base URL. */
+  readonly server: string;
+  /** Path of the authority's certificate (PEM). */
+  readonly authority: string;
+}
+
 /** Writes a kubeconfig for the user of `client`'s certificate and resolves to its path. */
-export async function writeKubeconfig(
-  path: string,
-  cluster: { readonly server: string; readonly authority: string },
-  client: KeyPairFiles,
-): Promise<string> {
+export async function writeKubeconfig(path: string, cluster: ClusterAddress, client: KeyPairFiles): Promise<string> {
   const encoded = async (file: string): Promise<string> => (await readFile(file)).toString("base64");
   const config = {
     apiVersion: "v1",
