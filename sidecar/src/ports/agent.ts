@@ -13,6 +13,8 @@ export interface AgentReply {
   status: number;
   headers: Record<string, string | string[]>;
   body: string;
+  /** The body as received, where `body` (its reading as UTF-8) cannot give the same bytes back. */
+  bytes?: Uint8Array;
 }
 
 /** How an exchange ended. `clean` = complete framing. `refused` = nobody listened: the request was not received. */
@@ -25,7 +27,7 @@ export type AgentExchange =
 
 /** An SSE response: each value is the `data` of one event. Pull-based: nothing more is read than is asked for (plus one buffer). */
 export interface AgentEvents extends AsyncIterable<AgentEvent> {
-  /** Known after iteration has finished. */
+  /** Known after iteration has finished; null when `close` ended it. */
   readonly end: ExchangeEnd | null;
   /** Stops reading. The agent's run goes on (W §7.3). */
   close(): void;
