@@ -2,7 +2,7 @@
  * Slices of JSON text. Everything here takes text that `JSON.parse` accepts (see {@link isJson}) and cuts or splices it
  * without writing it anew, so that integers above 2^53, key order, duplicate keys and escapes survive byte for byte.
  *
- * On text that is no JSON every function still ends and throws nothing; its answer then means nothing.
+ * On text that is no JSON every function still ends, with an answer that means nothing or a SyntaxError.
  */
 
 const QUOTE = 0x22;
