@@ -1,0 +1,110 @@
+/** The unary answer of a turn: the agent's own reply where the record holds it whole, else the folded Task. */
+import { openFold, taskText } from "../domain/fold.ts";
+import type { TurnReply, TurnRow } from "../ports/task-store.ts";
+import { a2aError, taskNotFound, terminalSendError } from "../protocol/a2a-errors.ts";
+import { parseEvent, wrapTask } from "../protocol/events.ts";
+import { errorEnvelope, parseReply } from "../protocol/jsonrpc.ts";
+import type { SendParams } from "../protocol/params.ts";
+import { isObject, member } from "../protocol/raw-json.ts";
+import type { Answer } from "./answer.ts";
+import type { FlowContext } from "./flow-context.ts";
+import { followTask } from "./follow-task.ts";
+import { retryStore } from "./retry-store.ts";
+import { errorAnswer, resultAnswer, type Rpc } from "./rpc.ts";
+import { foldOf } from "./task-recorder.ts";
+import type { TurnEnded, TurnWatch } from "./turn-board.ts";
+
+export interface WaitedTurn {
+  turn: TurnRow;
+  send: SendParams;
+  watch: TurnWatch;
+}
+
+/** Waits for what the caller asked to wait for, then answers. */
+export async function answerTurn(context: FlowContext, rpc: Rpc, waited: WaitedTurn): Promise<Answer> {
+  const { watch } = waited;
+  const waits = await waitsForRest(context, rpc, waited.send);
+  for (;;) {
+    const { progress } = watch;
+    if (progress.kind === "ended") return answerEnded(context, rpc, waited, progress);
+    if (progress.kind === "bound") {
+      if (!waits || (await pausedForAuth(context, rpc, watch))) return answerTask(context, rpc, waited, progress.taskId);
+      if (watch.progress !== progress) continue;
+    }
+    if (rpc.call.signal.aborted) return errorAnswer(rpc, a2aError(rpc.dialect, "internal", "The client is gone."));
+    await watch.changed(progress, rpc.call.signal);
+  }
+}
+
+/**
+ * Whether a unary send waits for rest. Left unset, 0.3 agents wait, except that a 1.0 agent that also speaks 0.3 does
+ * not wait when the call carries a configuration.
+ */
+async function waitsForRest(context: FlowContext, rpc: Rpc, send: SendParams): Promise<boolean> {
+  if (send.blocking !== null) return send.blocking;
+  const traits = await context.profile.traits();
+  return traits.native03 || !isObject(member(rpc.params ?? "{}", "configuration"));
+}
+
+/** Waits until the bound turn changes, or the task pauses at auth-required: that is answered while the work goes on. */
+async function pausedForAuth(context: FlowContext, rpc: Rpc, watch: TurnWatch): Promise<boolean> {
+  const { progress } = watch;
+  if (progress.kind !== "bound") return false;
+  const { store, clock, log } = context;
+  const stop = new AbortController();
+  const leave = () => stop.abort();
+  rpc.call.signal.addEventListener("abort", leave, { once: true });
+  void watch.changed(progress, stop.signal).then(leave);
+  const feed = context.feeds.open(progress.taskId);
+  try {
+    await feed.joined;
+    const after = progress.firstGeneration - 1;
+    for await (const event of followTask({ feed, store, clock, log, after, signal: stop.signal })) {
+      const parsed = event.kind === "status" || event.kind === "task" ? parseEvent(rpc.dialect, event.payload) : null;
+      if ((parsed?.kind === "status" || parsed?.kind === "task") && parsed.state === "auth-required") return true;
+    }
+    return false;
+  } finally {
+    rpc.call.signal.removeEventListener("abort", leave);
+    stop.abort();
+    feed.close();
+  }
+}
+
+async function answerEnded(context: FlowContext, rpc: Rpc, waited: WaitedTurn, ended: TurnEnded): Promise<Answer> {
+  if (ended.reply) return answerReply(rpc, ended.reply);
+  if (ended.onlyTask !== null) return resultAnswer(rpc, withHistory(rpc, ended.onlyTask, waited.send.historyLength));
+  return answerTask(context, rpc, waited, ended.taskId);
+}
+
+/** A reply that is no Task: passed on as the agent gave it, under this caller's JSON-RPC id. */
+export function answerReply(rpc: Rpc, reply: TurnReply): Answer {
+  if (reply.kind !== "error") return resultAnswer(rpc, reply.payload, reply.headers);
+  const parsed = parseReply(reply.body);
+  const streamed = (reply.headers["content-type"] ?? "").startsWith("text/event-stream");
+  if (parsed.kind !== "error") return { kind: "json", status: reply.status, headers: reply.headers, body: reply.body };
+  if (streamed) return errorAnswer(rpc, parsed.error);
+  const body = parsed.id === rpc.id ? reply.body : errorEnvelope(rpc.id, parsed.error);
+  return { kind: "json", status: reply.status, headers: reply.headers, body };
+}
+
+async function answerTask(context: FlowContext, rpc: Rpc, waited: WaitedTurn, taskId: string | null): Promise<Answer> {
+  const id = taskId ?? waited.turn.taskId ?? "";
+  const view = await retryStore(context, () => context.store.readView(id));
+  if (!view) return errorAnswer(rpc, taskNotFound(rpc.dialect, id));
+  const { progress } = waited.watch;
+  // A queued message whose task ended first was never given to the agent.
+  const unsent = progress.kind === "ended" && progress.state === "failed" && progress.firstGeneration === null;
+  if (unsent) return errorAnswer(rpc, terminalSendError(rpc.dialect, id, view.task.state));
+  const { historyLength } = waited.send;
+  const [only] = view.tail;
+  if (view.task.generation === 1 && only?.kind === "task") return resultAnswer(rpc, withHistory(rpc, only.payload, historyLength));
+  return resultAnswer(rpc, wrapTask(rpc.dialect, taskText(foldOf(view), { historyLength })));
+}
+
+/** A recorded Task event as an answer: untouched unless the caller limits the history. */
+function withHistory(rpc: Rpc, payload: string, historyLength: number | null): string {
+  if (historyLength === null) return payload;
+  const event = parseEvent(rpc.dialect, payload);
+  return event.kind === "task" ? wrapTask(rpc.dialect, taskText(openFold(rpc.dialect, event.task), { historyLength })) : payload;
+}

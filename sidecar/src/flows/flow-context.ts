@@ -1,0 +1,51 @@
+/** What every flow needs: the ports, this instance's identity and the in-process registries that the flows share. */
+import type { Agent } from "../ports/agent.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Relay } from "../ports/relay.ts";
+import type { Seal } from "../ports/seal.ts";
+import type { TaskStore } from "../ports/task-store.ts";
+import type { AgentProfile } from "./agent-profile.ts";
+import type { GroupCommit } from "./group-commit.ts";
+import type { Logger } from "./logger.ts";
+import type { RecorderRegistry } from "./recorder-registry.ts";
+import type { TaskFeeds } from "./task-feeds.ts";
+import type { TurnBoard } from "./turn-board.ts";
+
+/** Settings of `loadConfig` that change what flows do. */
+export interface FlowSettings {
+  readonly instanceId: string;
+  readonly leaseMs: number;
+  readonly affinity: "Context" | "None";
+  /** Largest event payload that is recorded, bytes of UTF-16 text. */
+  readonly maxEventChars: number;
+}
+
+/** Counters the flows raise; the server renders them. */
+export interface FlowMetrics {
+  eventsRecorded(count: number): void;
+  turnEnded(outcome: "done" | "failed" | "fenced"): void;
+  idsMapped(): void;
+  gapFilled(): void;
+}
+
+export interface FlowContext {
+  readonly settings: FlowSettings;
+  readonly store: TaskStore;
+  readonly commits: GroupCommit;
+  readonly relay: Relay;
+  readonly feeds: TaskFeeds;
+  readonly board: TurnBoard;
+  readonly recorders: RecorderRegistry;
+  readonly agent: Agent;
+  readonly profile: AgentProfile;
+  readonly clock: Clock;
+  readonly seal: Seal;
+  readonly log: Logger;
+  readonly metrics: FlowMetrics;
+  /** A fresh UUIDv4. */
+  readonly newId: () => string;
+  /** Runs a turn that this instance has just been given (promoted, assigned, journaled here). Owned by the work taker. */
+  readonly startTurn: (turnId: string) => void;
+  /** Takes the cancel mark of a task this instance owns. */
+  readonly startCancel: (taskId: string) => void;
+}

@@ -1,0 +1,134 @@
+/**
+ * Follows a run at the agent that has no reply stream of its own (any more) until its turn ends: subscribes, closes
+ * with the agent's own Task, polls where the agent does not stream. The closing Task enters by the difference rule.
+ */
+import { isAtRest } from "../domain/task-state.ts";
+import { parseTask } from "../protocol/events.ts";
+import { type CallOrigin, getAgentTask, subscribeAtAgent, TASK_NOT_FOUND } from "./agent-calls.ts";
+import type { FlowContext } from "./flow-context.ts";
+import { endLostRun, type RunLoss } from "./lost-run.ts";
+import { QUIET_MS, recordSource, type SourceEnd } from "./record-source.ts";
+import type { TaskRecorder } from "./task-recorder.ts";
+
+const FIRST_POLL_MS = 500;
+const MAX_POLL_MS = 10_000;
+const BREAK_PROBE_MS = 100;
+const SUBSCRIBE_PATIENCE_MS = 1_000;
+/** A subscription that closes cleanly this often while the agent's Task is still live: nothing runs any more. */
+const MAX_IDLE_SUBSCRIPTIONS = 2;
+
+interface Run {
+  context: FlowContext;
+  recorder: TaskRecorder;
+  origin: CallOrigin;
+}
+
+/** What the agent's own Task says: `ended` = the turn is over, `live` = work may go on. */
+type Standing = "ended" | "live" | RunLoss | "unclear";
+
+/** After the turn's own stream has ended without rest. */
+export async function closeRun(context: FlowContext, recorder: TaskRecorder, origin: CallOrigin, end: SourceEnd): Promise<void> {
+  if (end.kind === "rest" || end.kind === "lost") return;
+  const run = { context, recorder, origin };
+  const standing = end.kind === "broken" ? await probeAfterBreak(run) : await askAgent(run);
+  if (await isOver(run, standing)) return;
+  await followSubscriptions(run, 1);
+}
+
+/** After a reply that left the run going: a non-blocking send, or one the agent gave up waiting for. */
+export async function followRun(context: FlowContext, recorder: TaskRecorder, origin: CallOrigin): Promise<void> {
+  await followSubscriptions({ context, recorder, origin }, 0);
+}
+
+async function followSubscriptions(run: Run, idleBefore: number): Promise<void> {
+  const { context, recorder, origin } = run;
+  for (let idle = idleBefore; ; ) {
+    const subscription = await subscribeAtAgent(context, origin, { agentTaskId: recorder.agentTaskId, patienceMs: SUBSCRIBE_PATIENCE_MS });
+    let broken = false;
+    if (subscription.kind === "open") {
+      const before = recorder.generation;
+      const { events, iterator, first } = subscription;
+      const end = await recordSource(context, recorder, { events, iterator, first, kind: "subscription" }, { onQuiet: () => onQuiet(run) });
+      if (end.kind === "rest" || end.kind === "lost") return;
+      broken = end.kind === "broken";
+      idle = recorder.generation > before ? 0 : idle + 1;
+    } else if (subscription.kind === "failed") {
+      broken = true;
+    } else if (subscription.kind === "error" && subscription.code !== TASK_NOT_FOUND) {
+      if (!(await isOver(run, await askAgent(run)))) await pollAgent(run);
+      return;
+    } else {
+      idle += 1;
+    }
+    const standing = broken ? await probeAfterBreak(run) : await askAgent(run);
+    if (await isOver(run, standing)) return;
+    if (idle >= MAX_IDLE_SUBSCRIPTIONS || subscription.kind === "closed" || subscription.kind === "error") {
+      recorder.endTurn();
+      return;
+    }
+  }
+}
+
+/** Whether the turn is over; ends it where the run was lost. */
+async function isOver(run: Run, standing: Standing): Promise<boolean> {
+  const { recorder } = run;
+  if (recorder.lost || recorder.resting) return true;
+  if (standing === "gone" || standing === "died") {
+    await endLostRun(run.context, recorder, standing);
+    return true;
+  }
+  if (standing === "ended") recorder.endTurn();
+  return standing === "ended";
+}
+
+async function askAgent(run: Run): Promise<Standing> {
+  const { context, recorder, origin } = run;
+  const answer = await getAgentTask(context, origin, recorder.agentTaskId);
+  if (answer.kind === "failed") return answer.end === "refused" ? "died" : "unclear";
+  if (answer.kind === "error") return answer.code === TASK_NOT_FOUND ? "gone" : "unclear";
+  if (answer.kind === "unusable") return "unclear";
+  recorder.recordDifference(answer.task);
+  const task = parseTask(recorder.dialect, answer.task);
+  return task.kind === "task" && isAtRest(task.state) ? "ended" : "live";
+}
+
+/** A source that broke and a port that refuses before it answers again: the process has died. */
+async function probeAfterBreak(run: Run): Promise<Standing> {
+  for (;;) {
+    const standing = await askAgent(run);
+    if (standing !== "unclear" || run.recorder.lost) return standing;
+    await run.context.clock.sleep(BREAK_PROBE_MS);
+  }
+}
+
+async function pollAgent(run: Run): Promise<void> {
+  const { context, recorder } = run;
+  let quietMs = 0;
+  for (let delayMs = FIRST_POLL_MS; ; delayMs = Math.min(delayMs * 2, MAX_POLL_MS)) {
+    await context.clock.sleep(delayMs);
+    const before = recorder.generation;
+    if (recorder.lost || (await isOver(run, await askAgent(run)))) return;
+    quietMs = recorder.generation > before ? 0 : quietMs + delayMs;
+    if (quietMs >= QUIET_MS && (await yieldQueue(run))) return;
+  }
+}
+
+/** A subscription that has gone quiet: the agent's own Task tells whether it only hangs (Python 1.x after a restart). */
+async function onQuiet(run: Run): Promise<"read-on" | "stop"> {
+  const standing = await askAgent(run);
+  if (standing !== "live" && standing !== "unclear" && (await isOver(run, standing))) return "stop";
+  return (await yieldQueue(run)) ? "stop" : "read-on";
+}
+
+/** Lets a queued message go ahead of a run that says nothing; true when one did. */
+async function yieldQueue(run: Run): Promise<boolean> {
+  const { context, recorder } = run;
+  if (!recorder.turn || recorder.turn.ended) return false;
+  await recorder.settled();
+  const { promoted } = await context.store.releaseQueue(recorder.turn.id, recorder.epoch);
+  if (promoted === null) return false;
+  recorder.endTurn();
+  await recorder.settled();
+  context.startTurn(promoted);
+  return true;
+}

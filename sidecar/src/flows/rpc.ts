@@ -1,0 +1,63 @@
+/** One recognised A2A call and the shapes its answers take. */
+import type { TaskRow } from "../ports/task-store.ts";
+import { StoreError } from "../ports/task-store.ts";
+import { a2aError, taskNotFound, wrongDialectError } from "../protocol/a2a-errors.ts";
+import type { Dialect } from "../protocol/dialect.ts";
+import type { Headers } from "../protocol/headers.ts";
+import { errorEnvelope, resultEnvelope } from "../protocol/jsonrpc.ts";
+import type { Operation } from "../protocol/methods.ts";
+import type { Answer, RpcCall, SseEvent } from "./answer.ts";
+
+export interface Rpc {
+  dialect: Dialect;
+  operation: Operation;
+  method: string;
+  /** Raw id token. */
+  id: string;
+  /** Raw params, absent when the call has none. */
+  params: string | undefined;
+  /** Identity that every lookup is scoped to (P9); one shared caller until access modes other than `None` exist. */
+  caller: string;
+  call: RpcCall;
+}
+
+const JSON_HEADERS: Headers = { "content-type": "application/json" };
+
+export function resultAnswer(rpc: Rpc, result: string, headers: Headers = JSON_HEADERS): Answer {
+  return { kind: "json", status: 200, headers: { ...headers, ...JSON_HEADERS }, body: resultEnvelope(rpc.id, result) };
+}
+
+/** A JSON-RPC error travels with status 200; a 0.3 streaming call gets it as its only SSE event, as JS 0.3 sends it. */
+export function errorAnswer(rpc: Rpc, error: string): Answer {
+  const body = errorEnvelope(rpc.id, error);
+  const streams = rpc.operation === "stream" || rpc.operation === "subscribe";
+  if (streams && rpc.dialect === "0.3") return { kind: "events", headers: {}, events: single({ event: "error", data: body }) };
+  return { kind: "json", status: 200, headers: JSON_HEADERS, body };
+}
+
+/** The record cannot be asked: nothing was accepted, the same call may be sent again (P11). */
+export function unavailableAnswer(rpc: Rpc): Answer {
+  const error = a2aError(rpc.dialect, "internal", "The task store is not available. Send the request again later.");
+  return { kind: "json", status: 503, headers: { ...JSON_HEADERS, "retry-after": "1" }, body: errorEnvelope(rpc.id, error) };
+}
+
+export async function* single(event: SseEvent): AsyncGenerator<SseEvent> {
+  yield event;
+}
+
+/** Why this caller may not have this task in this call, as an answer; null when it may. */
+export function refuseTask(rpc: Rpc, task: TaskRow, tenant: string): Answer | null {
+  if (task.caller !== rpc.caller || task.tenant !== tenant) return errorAnswer(rpc, taskNotFound(rpc.dialect, task.taskId));
+  if (task.dialect !== rpc.dialect) return errorAnswer(rpc, wrongDialectError(rpc.dialect));
+  return null;
+}
+
+/** Turns a store that does not answer into the retryable error, and lets everything else through. */
+export async function orUnavailable<T extends Answer | "pass-through">(rpc: Rpc, work: () => Promise<T>): Promise<T | Answer> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof StoreError && error.kind !== "rejected") return unavailableAnswer(rpc);
+    throw error;
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * A new message at the local agent. A streaming send goes up as a stream, a unary send as it is: so the answer equals
+ * the direct one whatever the executor's style (a JS 1.3 executor that publishes Task then Message breaks when streamed).
+ */
+import type { AgentEvents, AgentReply } from "../ports/agent.ts";
+import type { TurnReply } from "../ports/task-store.ts";
+import { forwardResponseHeaders } from "../protocol/headers.ts";
+import { type A2aEvent, parseEvent, parseSendResult, parseTask } from "../protocol/events.ts";
+import { parseReply } from "../protocol/jsonrpc.ts";
+import { oneLine } from "../protocol/raw-json.ts";
+import { stripHistoryLength } from "../protocol/send-params.ts";
+import { callAgent, getAgentTask } from "./agent-calls.ts";
+import { checkPayload } from "./check-payload.ts";
+import { createTask, type TaskBearingEvent } from "./create-task.ts";
+import { closeRun, followRun } from "./follow-run.ts";
+import type { FlowContext } from "./flow-context.ts";
+import { recordSource } from "./record-source.ts";
+import { agentError, endWithoutTask, flatHeaders, type OpenSend, ownError, unreachable } from "./run-turn.ts";
+import type { TaskRecorder } from "./task-recorder.ts";
+import { a2aError } from "../protocol/a2a-errors.ts";
+
+export async function runNewMessage(context: FlowContext, turn: OpenSend): Promise<void> {
+  const operation = turn.operation === "stream" ? "stream" : "send";
+  const params = stripHistoryLength(turn.row.dialect, turn.params);
+  const exchange = await callAgent(context, turn.origin, { operation, params, id: turn.id });
+  if (exchange.kind === "failed") return endWithoutTask(context, turn.row, unreachable(turn));
+  if (exchange.kind === "reply") return recordReply(context, turn, exchange.reply);
+  return recordStream(context, turn, exchange.events, exchange.headers);
+}
+
+async function recordReply(context: FlowContext, turn: OpenSend, reply: AgentReply): Promise<void> {
+  const parsed = parseReply(reply.body);
+  if (parsed.kind !== "result") return endWithoutTask(context, turn.row, agentError(reply));
+  const event = parseSendResult(turn.row.dialect, oneLine(parsed.result));
+  if (event.kind === "task") {
+    const recorder = await bindTask(context, turn, event);
+    if (recorder && !recorder.resting) await withRecorder(recorder, () => followRun(context, recorder, turn.origin));
+    return;
+  }
+  const headers = flatHeaders(forwardResponseHeaders(reply.headers, { bodyChanged: true }));
+  if (event.kind === "message") return recordMessage(context, turn, event, headers);
+  return endWithoutTask(context, turn.row, agentError(reply));
+}
+
+/** A bare Message. One that names a task brings that Task into the record first, so that it can be asked for (P1). */
+async function recordMessage(
+  context: FlowContext,
+  turn: OpenSend,
+  event: Extract<A2aEvent, { kind: "message" }>,
+  headers: Record<string, string>,
+): Promise<void> {
+  const reply: TurnReply = { kind: "message", payload: event.payload, headers };
+  const task = event.taskId === null ? null : await getAgentTask(context, turn.origin, event.taskId);
+  const named = task?.kind === "task" ? parseTask(turn.row.dialect, oneLine(task.task)) : null;
+  if (named?.kind !== "task") return endWithoutTask(context, turn.row, reply);
+  const recorder = await bindTask(context, turn, named, { reply });
+  if (recorder && !recorder.resting) await withRecorder(recorder, () => followRun(context, recorder, turn.origin));
+}
+
+async function recordStream(
+  context: FlowContext,
+  turn: OpenSend,
+  events: AgentEvents,
+  headers: Record<string, string | string[]>,
+): Promise<void> {
+  const iterator = events[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  if (first.done) return endWithoutTask(context, turn.row, unreachable(turn));
+  const parsed = parseReply(first.value.data);
+  if (parsed.kind !== "result") {
+    events.close();
+    const reply = { status: 200, headers: { "content-type": "application/json" }, body: first.value.data };
+    return endWithoutTask(context, turn.row, agentError(reply));
+  }
+  const event = parseEvent(turn.row.dialect, oneLine(parsed.result));
+  if (event.kind === "message") {
+    events.close();
+    const kept = flatHeaders(forwardResponseHeaders(headers, { bodyChanged: true }));
+    return recordMessage(context, turn, event, kept);
+  }
+  if (event.kind === "other") {
+    events.close();
+    return endWithoutTask(context, turn.row, invalidAgentResponse(turn, "The first event of the agent's stream names no task."));
+  }
+  const recorder = await bindTask(context, turn, event);
+  if (!recorder) return events.close();
+  await withRecorder(recorder, async () => {
+    const end = await recordSource(context, recorder, { events, iterator, first: null, kind: "turn" });
+    await closeRun(context, recorder, turn.origin, end);
+  });
+}
+
+/** Creates the Task; null when there is nothing to go on with. */
+async function bindTask(
+  context: FlowContext,
+  turn: OpenSend,
+  event: TaskBearingEvent,
+  end?: { reply: TurnReply | null },
+): Promise<TaskRecorder | null> {
+  const problem = checkPayload(event.payload, context.settings.maxEventChars);
+  if (problem) {
+    await endWithoutTask(context, turn.row, invalidAgentResponse(turn, `The agent's reply cannot be recorded: ${problem}.`));
+    return null;
+  }
+  const recorder = await createTask(context, turn, event, end ? { end } : {});
+  if (recorder && !recorder.resting) context.recorders.add(recorder);
+  return recorder;
+}
+
+async function withRecorder(recorder: TaskRecorder, work: () => Promise<void>): Promise<void> {
+  recorder.hold();
+  try {
+    await work();
+    await recorder.settled();
+  } finally {
+    recorder.letGo();
+  }
+}
+
+function invalidAgentResponse(turn: OpenSend, message: string): TurnReply {
+  return ownError(turn, a2aError(turn.row.dialect, "invalid-agent-response", message));
+}

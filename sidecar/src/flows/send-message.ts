@@ -1,0 +1,78 @@
+/**
+ * Send and stream, on the caller's side: checks the message against the record, journals it, and answers from what the
+ * turn brings, whichever instance runs it. The client may leave at any time; the turn goes on (P4).
+ */
+import { isTerminal } from "../domain/task-state.ts";
+import type { NewTurn, TaskRow, TurnRow } from "../ports/task-store.ts";
+import { a2aError, terminalSendError } from "../protocol/a2a-errors.ts";
+import { turnHeaders } from "../protocol/headers.ts";
+import { parseSend, type SendParams } from "../protocol/params.ts";
+import type { Answer } from "./answer.ts";
+import { answerTurn } from "./answer-turn.ts";
+import type { FlowContext } from "./flow-context.ts";
+import { chooseInstance, ensureTaken, journalTurn, watchTurn } from "./journal-turn.ts";
+import { errorAnswer, refuseTask, type Rpc } from "./rpc.ts";
+import { streamTurn } from "./stream-turn.ts";
+
+export async function answerSend(context: FlowContext, rpc: Rpc): Promise<Answer | "pass-through"> {
+  const params = parseSend(rpc.dialect, rpc.params);
+  if (params.kind === "bad") return errorAnswer(rpc, params.error);
+  const send = params.value;
+  const task = send.taskId === null ? null : await context.store.readTask(send.taskId);
+  if (send.taskId !== null && !task) return "pass-through";
+  const refusal = task ? refuseFollowUp(rpc, task, send) : null;
+  if (refusal) return refusal;
+  const instance = task ? task.owner : await chooseInstance(context, { caller: rpc.caller, ...send });
+  const outcome = await journalTurn(context, newTurn(context, rpc, { send, task, instance }));
+  if (outcome.kind === "no-task") return "pass-through";
+  if (outcome.kind === "terminal") return errorAnswer(rpc, terminalSendError(rpc.dialect, send.taskId ?? "", outcome.state));
+  return answerJournaled(context, rpc, { send, turn: outcome.turn });
+}
+
+async function answerJournaled(context: FlowContext, rpc: Rpc, sent: { send: SendParams; turn: TurnRow }): Promise<Answer> {
+  const { turn, send } = sent;
+  const watch = watchTurn(context, turn);
+  const taking = ensureTaken(context, turn, watch).catch((error: unknown) => {
+    context.log.warn({ error, turnId: turn.id }, "turn could not be handed on");
+  });
+  if (rpc.operation === "stream") return streamTurn(context, rpc, { turn, watch });
+  try {
+    return await answerTurn(context, rpc, { turn, send, watch });
+  } finally {
+    void taking.then(() => watch.close());
+  }
+}
+
+function refuseFollowUp(rpc: Rpc, task: TaskRow, send: SendParams): Answer | null {
+  const refusal = refuseTask(rpc, task, send.tenant);
+  if (refusal) return refusal;
+  if (isTerminal(task.state)) return errorAnswer(rpc, terminalSendError(rpc.dialect, task.taskId, task.state));
+  if (send.contextId === null || send.contextId === task.contextId) return null;
+  const message = `Task ${task.taskId} does not belong to context ${send.contextId}.`;
+  return errorAnswer(rpc, a2aError(rpc.dialect, "invalid-params", message));
+}
+
+function newTurn(
+  context: FlowContext,
+  rpc: Rpc,
+  sent: { send: SendParams; task: TaskRow | null; instance: string },
+): NewTurn {
+  const { send, task, instance } = sent;
+  return {
+    id: context.newId(),
+    purpose: "send",
+    tenant: send.tenant,
+    caller: rpc.caller,
+    dialect: rpc.dialect,
+    method: rpc.method,
+    path: rpc.call.request.path,
+    body: rpc.call.text,
+    headers: context.seal.seal(JSON.stringify(turnHeaders(rpc.call.request.headers))),
+    contextId: task?.contextId ?? send.contextId,
+    taskId: task?.taskId ?? null,
+    instance,
+    self: context.settings.instanceId,
+    aside: task?.state === "auth-required",
+    dedupeKey: null,
+  };
+}

@@ -1,0 +1,116 @@
+/** The streaming answer of a turn: its events from the first on, until the turn ends. */
+import type { TurnRow } from "../ports/task-store.ts";
+import { resultEnvelope } from "../protocol/jsonrpc.ts";
+import type { Answer, SseEvent } from "./answer.ts";
+import { answerReply } from "./answer-turn.ts";
+import { terminalSendError } from "../protocol/a2a-errors.ts";
+import type { FlowContext } from "./flow-context.ts";
+import { errorAnswer, type Rpc, single } from "./rpc.ts";
+import { streamFromSnapshot } from "./subscribe-task.ts";
+import { streamTask } from "./stream-task.ts";
+import type { TurnEnded, TurnProgress, TurnWatch } from "./turn-board.ts";
+
+/** SSE headers are sent by then even if the agent has said nothing: clients give up on a silent connection. */
+const HEADERS_AFTER_MS = 5_000;
+
+export interface WatchedTurn {
+  turn: TurnRow;
+  watch: TurnWatch;
+}
+
+/** Answers as soon as the turn is bound, ended or slow; the watch is closed when the stream is over. */
+export async function streamTurn(context: FlowContext, rpc: Rpc, watched: WatchedTurn): Promise<Answer> {
+  const { watch } = watched;
+  const { signal } = rpc.call;
+  const slow = new AbortController();
+  void context.clock.sleep(HEADERS_AFTER_MS, signal).then(() => slow.abort());
+  const first = await nextStage(watch, AbortSignal.any([signal, slow.signal]));
+  if (first.kind === "ended" && (first.taskId === null || first.firstGeneration === null)) {
+    watch.close();
+    return answerUnrecorded(context, rpc, { turn: watched.turn, ended: first });
+  }
+  signal.addEventListener("abort", () => watch.close(), { once: true });
+  return { kind: "events", headers: {}, events: turnEvents(context, rpc, watched) };
+}
+
+async function* turnEvents(context: FlowContext, rpc: Rpc, watched: WatchedTurn): AsyncGenerator<SseEvent> {
+  const { watch } = watched;
+  const { signal } = rpc.call;
+  try {
+    const stage = await nextStage(watch, signal);
+    if (stage.kind === "pending") return;
+    if (stage.taskId === null || stage.firstGeneration === null) {
+      if (stage.kind === "ended") yield* eventsOf(answerUnrecorded(context, rpc, { turn: watched.turn, ended: stage }));
+      return;
+    }
+    yield* boundEvents(context, rpc, { watch, taskId: stage.taskId, after: stage.firstGeneration - 1 });
+    if (watch.progress.kind === "ended" && watch.progress.reply?.kind === "message") {
+      yield { data: resultEnvelope(rpc.id, watch.progress.reply.payload) };
+    }
+  } finally {
+    watch.close();
+  }
+}
+
+async function* boundEvents(
+  context: FlowContext,
+  rpc: Rpc,
+  bound: { watch: TurnWatch; taskId: string; after: number },
+): AsyncGenerator<SseEvent> {
+  const { watch, taskId, after } = bound;
+  const stop = new AbortController();
+  const signal = AbortSignal.any([rpc.call.signal, stop.signal]);
+  let sent = after;
+  const stopIfComplete = () => {
+    const last = lastGeneration(watch.progress);
+    if (last !== null && sent >= last) stop.abort();
+  };
+  void untilEnded(watch, signal).then(stopIfComplete);
+  const feed = context.feeds.open(taskId);
+  try {
+    await feed.joined;
+    const events = streamTask(context, rpc, {
+      feed,
+      after,
+      signal,
+      closesAfter: (event, { rest }) => {
+        sent = event.generation;
+        const last = lastGeneration(watch.progress);
+        return rest || event.terminal || (last !== null && sent >= last);
+      },
+    });
+    yield* events;
+  } finally {
+    stop.abort();
+    feed.close();
+  }
+}
+
+/** A turn without events: the agent's bare Message, its refusal, or a queued message whose task ended first. */
+function answerUnrecorded(context: FlowContext, rpc: Rpc, unrecorded: { turn: TurnRow; ended: TurnEnded }): Answer {
+  const { turn, ended } = unrecorded;
+  const taskId = ended.taskId ?? turn.taskId ?? "";
+  if (!ended.reply && ended.state === "failed") return errorAnswer(rpc, terminalSendError(rpc.dialect, taskId, "completed"));
+  if (!ended.reply) return { kind: "events", headers: {}, events: streamFromSnapshot(context, rpc, taskId) };
+  if (ended.reply.kind === "error") return answerReply(rpc, ended.reply);
+  return { kind: "events", headers: {}, events: single({ data: resultEnvelope(rpc.id, ended.reply.payload) }) };
+}
+
+/** An answer inside a stream whose headers are sent already. */
+async function* eventsOf(answer: Answer): AsyncGenerator<SseEvent> {
+  if (answer.kind === "events") yield* answer.events;
+  else yield { event: "error", data: typeof answer.body === "string" ? answer.body : Buffer.from(answer.body).toString("utf8") };
+}
+
+async function nextStage(watch: TurnWatch, signal: AbortSignal): Promise<TurnProgress> {
+  while (watch.progress.kind === "pending" && !signal.aborted) await watch.changed(watch.progress, signal);
+  return watch.progress;
+}
+
+async function untilEnded(watch: TurnWatch, signal: AbortSignal): Promise<void> {
+  while (watch.progress.kind !== "ended" && !signal.aborted) await watch.changed(watch.progress, signal);
+}
+
+function lastGeneration(progress: TurnProgress): number | null {
+  return progress.kind === "ended" ? progress.lastGeneration : null;
+}

@@ -1,0 +1,90 @@
+/**
+ * Takes the rows that are meant for this instance: turns assigned to it and cancel marks on its tasks. Nudges make it
+ * quick, the poll makes it certain (P11). Every taking is a compare-and-set, so a row is worked on once (I5).
+ *
+ * Owns the promise of every turn and cancel that runs here.
+ */
+import type { FlowContext } from "./flow-context.ts";
+import { retryStore } from "./retry-store.ts";
+import { runCancel } from "./run-cancel.ts";
+import { runTurn } from "./run-turn.ts";
+
+const POLL_CONNECTED_MS = 1_000;
+const POLL_DISCONNECTED_MS = 300;
+
+export class WorkTaker {
+  #context: FlowContext | null = null;
+  readonly #running = new Set<string>();
+  readonly #promises = new Set<Promise<void>>();
+  readonly #stopped = new AbortController();
+  #leave: (() => void) | null = null;
+
+  /** Begins to listen and to poll. The context refers back to this taker, hence not a constructor argument. */
+  start(context: FlowContext): void {
+    this.#context = context;
+    const { instanceId } = context.settings;
+    const subscription = context.relay.joinInstance(instanceId, (nudge) => {
+      if (nudge.turnId) this.startTurn(nudge.turnId);
+      if (nudge.cancelTaskId) this.startCancel(nudge.cancelTaskId);
+    });
+    this.#leave = () => subscription.leave();
+    this.#own(this.#poll(context));
+  }
+
+  /** Takes a turn unless it is being worked on here already. */
+  startTurn(turnId: string): void {
+    this.#once(`turn ${turnId}`, async (context) => {
+      const { instanceId } = context.settings;
+      const taken = await retryStore(context, () => context.store.takeTurn(turnId, instanceId));
+      if (!taken) return;
+      context.board.announce(turnId, { kind: "pending", taken: true });
+      await runTurn(context, taken);
+    });
+  }
+
+  startCancel(taskId: string): void {
+    this.#once(`cancel ${taskId}`, (context) => runCancel(context, taskId));
+  }
+
+  /** Stops taking work. What runs is left to its own end. */
+  stop(): void {
+    this.#stopped.abort();
+    this.#leave?.();
+  }
+
+  /** Number of turns and cancels being worked on. */
+  get busy(): number {
+    return this.#running.size;
+  }
+
+  #once(key: string, work: (context: FlowContext) => Promise<void>): void {
+    const context = this.#context;
+    if (!context || this.#running.has(key) || this.#stopped.signal.aborted) return;
+    this.#running.add(key);
+    this.#own(
+      work(context)
+        .catch((error: unknown) => context.log.error({ error, key }, "work could not be taken"))
+        .finally(() => this.#running.delete(key)),
+    );
+  }
+
+  #own(promise: Promise<void>): void {
+    this.#promises.add(promise);
+    void promise.finally(() => this.#promises.delete(promise));
+  }
+
+  async #poll(context: FlowContext): Promise<void> {
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      await context.clock.sleep(context.relay.connected ? POLL_CONNECTED_MS : POLL_DISCONNECTED_MS, signal);
+      if (signal.aborted) return;
+      try {
+        const work = await context.store.findWork(context.settings.instanceId);
+        for (const turnId of work.turnIds) this.startTurn(turnId);
+        for (const taskId of work.cancelTaskIds) this.startCancel(taskId);
+      } catch (error) {
+        context.log.debug({ error }, "own rows not readable, polled again later");
+      }
+    }
+  }
+}
