@@ -28,6 +28,9 @@ export type CardRoute = (request: IncomingMessage, response: ServerResponse) => 
 const CARD_PATH =
   /\/(?:\.well-known\/agent-card\.json|\.well-known\/agent\.json|agent\/authenticatedExtendedCard|extendedAgentCard|v1\/card)$/;
 
+/** What a card depends on whose URLs are those the client used. */
+const ORIGIN_FIELDS = ["Host", "X-Forwarded-Host", "X-Forwarded-Proto"];
+
 /** Whether a GET of this request target asks for an agent card. */
 export function isCardPath(target: string): boolean {
   return CARD_PATH.test(target.split("?", 1)[0] ?? "");
@@ -66,13 +69,11 @@ function rewrite(deps: CardRouteDeps, request: IncomingMessage, reply: AgentRepl
   const { agentUrl, publicUrl } = deps;
   const card = rewriteCard(reply.body, { agentUrl, publicUrl, requestOrigin: requestOrigin(request) });
   deps.onGrpcInterfaces(card.grpcInterfaces);
-  if (!card.changed) return asReceived;
   if (card.signaturesDropped) deps.onSignaturesDropped();
-  const headers = forwardResponseHeaders(reply.headers, { bodyChanged: true });
-  headers["etag"] = etagOf(card.text, (text) => hash("sha256", text, "base64url"));
-  // Without PUBLIC_URL the card differs by the address the client used.
-  if (publicUrl === null) headers["vary"] = withVary(headers["vary"], ["Host", "X-Forwarded-Host", "X-Forwarded-Proto"]);
-  return { status, headers, body: card.text };
+  const headers = forwardResponseHeaders(reply.headers, { bodyChanged: card.changed });
+  if (card.changed) headers["etag"] = etagOf(card.text, (text) => hash("sha256", text, "base64url"));
+  if (card.originDependent) headers["vary"] = withVary(headers["vary"], ORIGIN_FIELDS);
+  return { status, headers, body: card.changed ? card.text : reply.body };
 }
 
 function sendReply(request: IncomingMessage, response: ServerResponse, reply: CardReply): void {
