@@ -10,7 +10,7 @@ import type { NewEvent } from "../ports/task-store.ts";
 import type { Dialect } from "../protocol/dialect.ts";
 import { eventBody, statusHead } from "../protocol/events.ts";
 import { JsonObject } from "../protocol/json-object.ts";
-import { elements, isArray, isObject, member, quote, text } from "../protocol/raw-json.ts";
+import { elements, isArray, isObject, member, members, quote, text } from "../protocol/raw-json.ts";
 import { canonicalValue } from "../protocol/same-value.ts";
 import { stateName } from "../protocol/states.ts";
 import { artifactId, FoldedArtifact } from "./folded-artifact.ts";
@@ -247,7 +247,7 @@ function readStatus(fold: Fold): void {
 }
 
 function mergeMetadata(fold: Fold, metadata: string | undefined): void {
-  if (!isObject(metadata) || isEmptyObject(metadata)) return;
+  if (!isObject(metadata) || members(metadata).length === 0) return;
   if (fold.metadata === null) {
     const known = fold.task.get("metadata");
     fold.metadata = JsonObject.parse(isObject(known) ? known : undefined);
@@ -310,8 +310,4 @@ function historyText(fold: Fold, placeholder: string, limit: number | null): str
   if (fold.history.length === 0) return placeholder;
   const shown = limit === null || limit <= 0 ? fold.history : fold.history.slice(-limit);
   return `[${shown.join(",")}]`;
-}
-
-function isEmptyObject(objectText: string): boolean {
-  return /^\{\s*\}$/.test(objectText);
 }

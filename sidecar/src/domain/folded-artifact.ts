@@ -1,5 +1,5 @@
 import { JsonObject } from "../protocol/json-object.ts";
-import { elements, isObject, member, text } from "../protocol/raw-json.ts";
+import { elements, isObject, member, members, text } from "../protocol/raw-json.ts";
 import { sameValue } from "../protocol/same-value.ts";
 
 /**
@@ -97,6 +97,7 @@ export class FoldedArtifact {
   }
 
   #mergeMetadata(opened: { object: JsonObject; metadata: JsonObject | null }, metadata: string): void {
+    if (members(metadata).length === 0) return;
     if (opened.metadata === null) {
       const known = opened.object.get("metadata");
       opened.metadata = JsonObject.parse(isObject(known) ? known : undefined);
