@@ -1,12 +1,13 @@
-// Bundles the sidecar into dist/: main.js (the program, one file), cli.js (flags), the migrations.
+/** Bundles the sidecar into dist/: main.js (the program, one file), cli.js (its flags), the migrations. */
 import { cpSync, readFileSync, rmSync } from "node:fs";
-import { build } from "esbuild";
+import { fileURLToPath } from "node:url";
+import { type BuildOptions, build } from "esbuild";
 
-const here = (path) => new URL(path, import.meta.url).pathname;
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const requireLine = `import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);`;
 
-/** Shared by the check that keeps heavy packages out. */
-export const bundleOptions = {
+/** Shared with the test that keeps heavy packages out. */
+export const BUNDLE_OPTIONS = {
   bundle: true,
   platform: "node",
   format: "esm",
@@ -17,11 +18,11 @@ export const bundleOptions = {
   legalComments: "linked",
   logLevel: "warning",
   absWorkingDir: here("."),
-};
+} as const satisfies BuildOptions;
 
-if (import.meta.main ?? process.argv[1] === here("./build.mjs")) {
+if (import.meta.main) {
   rmSync(here("./dist"), { recursive: true, force: true });
-  await build({ ...bundleOptions, entryPoints: ["src/main.ts"], outfile: "dist/main.js" });
-  await build({ ...bundleOptions, entryPoints: ["src/cli-main.ts"], outfile: "dist/cli.js" });
+  await build({ ...BUNDLE_OPTIONS, entryPoints: ["src/main.ts"], outfile: "dist/main.js" });
+  await build({ ...BUNDLE_OPTIONS, entryPoints: ["src/cli-main.ts"], outfile: "dist/cli.js" });
   cpSync(here("./prisma/migrations"), here("./dist/prisma/migrations"), { recursive: true });
 }

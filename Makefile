@@ -1,0 +1,25 @@
+# One word per thing a person does here. Everything starts what it needs on random ports and stops it again.
+SHELL := /bin/bash
+
+.PHONY: setup test lint demo bench clean
+
+setup: ## Node packages, a Postgres and a nats-server, where they are missing
+	@.ci/setup
+
+test: setup ## lint, types, build, every test
+	npm run -s verify
+
+lint: setup ## format, lint rules and types only
+	npm run -s lint
+	npm run -s typecheck
+
+demo: setup ## three replicas of an unmodified agent behaving as one (KEEP=1 leaves them running)
+	npx turbo run build --filter=durable-agent-sidecar --output-logs=errors-only
+	@npm run -s demo -w e2e
+
+bench: setup ## the sidecar beside its peers and its floors
+	npx turbo run build --filter=durable-agent-sidecar --output-logs=errors-only
+	@npm run -s bench -w e2e
+
+clean: ## what builds and tests leave
+	rm -rf .turbo */.turbo */dist */test-results.json sidecar/src/generated .cache
