@@ -53,23 +53,31 @@ export class MemoryRelayHub {
   }
 
   #deliver(subject: string, member: Member, value: unknown): void {
-    if (this.#members.get(subject)?.has(member) === true) member.handler(value);
+    if (this.#members.get(subject)?.has(member) !== true) return;
+    try {
+      member.handler(value);
+    } catch (error) {
+      member.relay.report(error);
+    }
   }
 }
 
 export interface MemoryRelayOptions {
   /** False where other instances exist that this hub does not reach: rows are then polled faster. Default true. */
   reachesAll?: boolean;
+  log?: { warn(fields: Record<string, unknown>, message: string): void };
 }
 
 export class MemoryRelay implements Relay {
   readonly #hub: MemoryRelayHub;
   readonly #listeners: (() => void)[] = [];
   readonly #leave = new Set<() => void>();
+  readonly #log: MemoryRelayOptions["log"];
   #connected: boolean;
 
   constructor(hub: MemoryRelayHub, options: MemoryRelayOptions = {}) {
     this.#hub = hub;
+    this.#log = options.log;
     this.#connected = options.reachesAll ?? true;
   }
 
@@ -82,6 +90,11 @@ export class MemoryRelay implements Relay {
     const back = connected && !this.#connected;
     this.#connected = connected;
     if (back) for (const listener of this.#listeners) listener();
+  }
+
+  /** Used by the hub: a subscriber that throws harms nobody else. */
+  report(error: unknown): void {
+    this.#log?.warn({ err: error }, "a relay subscriber threw");
   }
 
   publishEvent(event: RelayedEvent): void {
