@@ -44,7 +44,9 @@ interface HistoryRow {
 /** The migrations of this build: beside the bundle when there is one, else in the source tree. Throws when neither is. */
 export function migrationsDirectory(): string {
   const places = ["./prisma/migrations", "../../../prisma/migrations"];
-  const found = places.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((place) => existsSync(place));
+  const found = places
+    .map((place) => fileURLToPath(new URL(place, import.meta.url)))
+    .find((place) => existsSync(place));
   if (found === undefined) throw new Error(`no migrations beside this program (looked for ${places.join(" and ")})`);
   return found;
 }

@@ -1,0 +1,33 @@
+import type { PrismaClient } from "../../../generated/client.ts";
+import type { NewTurn } from "../../../ports/task-store.ts";
+
+/**
+ * Inserts a turn that names no task. No row: its id or its dedupe key is there already.
+ *
+ * The commit does not wait for the disk: uniqueness holds at once, and nothing is shown before the first append, whose
+ * own synchronous commit flushes this record with it.
+ */
+export async function journalTurn(prisma: PrismaClient, agent: string, turn: NewTurn): Promise<{ alive: boolean }[]> {
+  const state = turn.instance === turn.self ? "dispatched" : "journaled";
+  return prisma.$queryRaw`
+    with relaxed as materialized (
+      select set_config('synchronous_commit', 'off', true) as setting
+    ),
+    inserted as (
+      insert into turn (
+        id, agent, tenant, caller, purpose, dialect, method, path, body, headers, context_id, instance, state, aside,
+        dedupe_key
+      )
+      select
+        ${turn.id}, ${agent}, ${turn.tenant}, ${turn.caller}, ${turn.purpose}, ${turn.dialect}, ${turn.method},
+        ${turn.path}, ${turn.body}, ${turn.headers}::bytea, ${turn.contextId}::text, ${turn.instance}, ${state},
+        ${turn.aside}::boolean, ${turn.dedupeKey}::text
+      from relaxed
+      where relaxed.setting = 'off'
+      on conflict do nothing
+      returning instance
+    )
+    select (i.lease_until > now() and not i.draining) is true as alive
+    from inserted
+    left join instance i on i.agent = ${agent} and i.id = inserted.instance`;
+}
