@@ -1,0 +1,85 @@
+/**
+ * The record's part in recovery and drain: whose work may be taken, by whom, under which epoch. Every claim is one
+ * statement with `for update skip locked`, so that living replicas share the orphans without waiting for each other.
+ */
+import type { TaskRow, TurnRow, TurnState } from "./task-store.ts";
+
+/** One reading of an instance's lease. */
+export interface InstancePulse {
+  id: string;
+  podUid: string;
+  /** Milliseconds since the epoch on the store's clock. */
+  startedAtMs: number;
+  /** Moves by one at every renewal. */
+  renewals: number;
+  /** The lease has run out on the store's clock. */
+  expired: boolean;
+  draining: boolean;
+}
+
+/** A turn as it was claimed: the row after the claim, and where it stood before. */
+export interface ClaimedTurn {
+  turn: TurnRow;
+  /** State before the claim. `journaled` was never given to an agent. */
+  before: Extract<TurnState, "journaled" | "dispatched" | "bound">;
+  /** Planned moves so far; they do not count as attempts (P8). */
+  handovers: number;
+  /** The former holder ran in this instance's own pod: its agent may still be at work. */
+  samePod: boolean;
+}
+
+export interface ClaimedTask {
+  /** Owner = the claimer, epoch + 1. `agentTaskId` is "" unless the former owner ran in the same pod. */
+  task: TaskRow;
+  /** The turn in flight; null when the agent went on by itself (no turn) or only queued turns wait. */
+  turn: ClaimedTurn | null;
+  samePod: boolean;
+}
+
+export interface ClaimedWork {
+  /** Turns without a task: instance = the claimer, epoch + 1, state dispatched. */
+  turns: ClaimedTurn[];
+  /** Unfinished tasks that need somebody: a turn in flight or queued, or a state in which the agent works. */
+  tasks: ClaimedTask[];
+}
+
+export interface ClaimRequest {
+  self: string;
+  selfPodUid: string;
+  /** Instances that may be claimed from: silent by the caller's own clock. The store still asks that their lease ran out. */
+  from: string[];
+  /** Older instances of the same pod: claimed whatever their lease says. */
+  predecessors: string[];
+  /** Most tasks and most turns of one claim. */
+  limit: number;
+}
+
+export interface RecoveryStore {
+  readPulses(): Promise<InstancePulse[]>;
+  /**
+   * Takes orphaned work: of `from` and `predecessors`, of instances whose row is gone, and what was released. A
+   * dispatched or bound turn gets attempt + 1 (a released one was counted as a hand-over already), its epoch + 1.
+   */
+  claimWork(request: ClaimRequest): Promise<ClaimedWork>;
+  /**
+   * Takes one unfinished task whose owner is gone (lease run out, row gone, released), because a client speaks to it.
+   * Null when its owner lives or it moved meanwhile.
+   */
+  claimTask(taskId: string, claimer: { self: string; selfPodUid: string }): Promise<ClaimedTask | null>;
+  /**
+   * One more try of a turn whose run was lost under a living owner: attempt + 1 on turn and task, epoch kept. Null when
+   * the turn is not ours any more.
+   */
+  beginAttempt(turnId: string, owner: { instance: string; epoch: number }): Promise<TurnRow | null>;
+  /**
+   * Drain: gives up everything this instance holds, in one statement. Unfinished tasks with work left lose their owner
+   * (epoch + 1), turns in flight count a hand-over; whoever claims first goes on at once.
+   */
+  releaseWork(instance: string): Promise<{ taskIds: string[]; turnIds: string[] }>;
+  /** Marks the instance as draining or not: draining ones are assigned nothing. */
+  setDraining(instance: string, draining: boolean): Promise<void>;
+  /** The youngest living instance that is not draining and not `self`; null when alone. */
+  youngestInstance(self: string): Promise<string | null>;
+  /** Turns assigned to an instance that is gone and that no claim covers (calls): ended as failed. Returns their ids. */
+  failOrphanedCalls(from: string[]): Promise<string[]>;
+}
