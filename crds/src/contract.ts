@@ -99,5 +99,8 @@ export const LABELS = {
 /** The injected container's name. */
 export const CONTAINER_NAME = "durable-agent";
 
+/** The volume with the sidecar's credential files; no other container mounts it. */
+export const CREDENTIALS_VOLUME = "durable-agent-credentials";
+
 /** Keys of the Secrets a DurableAgent's `store.secretRef` and `relay.secretRef` name. */
 export const SECRET_KEYS = { url: "url", ca: "ca.crt", natsCreds: "user.creds" } as const;

@@ -70,7 +70,12 @@ export function defaultsOf(schema: Schema): unknown {
 }
 
 function renderInterface(name: string, schema: Schema, named: Map<Schema, string>): string[] {
-  return [`/** ${schema.description ?? name} */`, `export interface ${name} {`, ...renderFields(schema, "  ", named), "}"];
+  return [
+    `/** ${schema.description ?? name} */`,
+    `export interface ${name} {`,
+    ...renderFields(schema, "  ", named),
+    "}",
+  ];
 }
 
 function renderFields(schema: Schema, indent: string, named: Map<Schema, string>): string[] {

@@ -1,0 +1,172 @@
+/**
+ * From what is to what should be. Pure: the same world gives the same plan, and a world in which the plan has been done
+ * gives an empty one.
+ *
+ * Order of a plan: the finalizer before anything needs restoring, credentials before pods that mount them, the resolved
+ * target in the status before the stamp that makes pods ask for it, Services last.
+ */
+import { isDeepStrictEqual } from "node:util";
+import { LABELS, PORT_NAME } from "@durable-agent/crds/contract";
+import type { DurableAgentStatus } from "@durable-agent/crds/durable-agent";
+import type { Pod, Service } from "../kubernetes/objects.ts";
+import { findNamedPort, isLeaving, isReady } from "../kubernetes/sidecar-facts.ts";
+import { type Assessment, assess } from "./assessment.ts";
+import { type ConditionType, type Finding, markConditions } from "./conditions.ts";
+import { describeInjection, describeRelay, describeStore, describeTraffic, findMissingCredential } from "./findings.ts";
+import { finalizer } from "./names.ts";
+import { planOwnSecret } from "./own-secret.ts";
+import { selectorMatches, serviceSelects } from "./selection.ts";
+import { planRestore, planService, type ServiceStep } from "./traffic.ts";
+import { type PodCensus, readStamp, sameStamp, takeCensus } from "./workload-state.ts";
+import type { Action, Plan, World } from "./world.ts";
+
+/** While pods come and go the operator looks again even if no event arrives. */
+const settleMs = 5_000;
+/** A pod without a sidecar is evicted only at this age, so that injection that does not work evicts no faster. */
+const missedPodAgeMs = 60_000;
+
+/** The writes that bring the cluster closer to what the DurableAgent asks for. */
+export function planReconcile(world: World): Plan {
+  return world.agent.metadata.deletionTimestamp === undefined ? planPresence(world) : planDeletion(world);
+}
+
+function planPresence(world: World): Plan {
+  const { agent } = world;
+  const assessment = assess(world);
+  const census = takeCensus(podsOfWorkload(world), agent);
+  const secretStep = planOwnSecret(agent, world.secrets[`durable-agent-${agent.metadata.name}`], world);
+  const missing = findMissingCredential(world, secretStep);
+  const touches = assessment.kind === "clear";
+  const actions: Action[] = [];
+  if (touches && !hasFinalizer(world)) actions.push({ kind: "addFinalizer" });
+  if (touches && secretStep.kind === "write") actions.push({ kind: "writeSecret", data: secretStep.data });
+  const status = buildStatus(world, census, {
+    assessment,
+    findings: {
+      Injected: describeInjection(assessment, census, missing),
+      TrafficRouted: describeTraffic(world, assessment, census),
+      StoreReady: describeStore(world, missing),
+      RelayReady: describeRelay(world),
+    },
+  });
+  if (!isDeepStrictEqual(status, agent.status)) actions.push({ kind: "writeStatus", status });
+  if (touches) {
+    const stamped = readStamp(assessment.workload);
+    const ready = missing === undefined || stamped !== undefined;
+    if (ready && !sameStamp(stamped, assessment.stamp)) actions.push({ kind: "stamp", stamp: assessment.stamp });
+  }
+  actions.push(...planServices(world, assessment).map((step): Action => ({ kind: "stepService", step })));
+  const evicted = planEviction(world, census);
+  if (evicted !== undefined) actions.push({ kind: "evictPod", pod: evicted });
+  if (assessment.kind === "blocked" && assessment.reason === "WorkloadNotFound" && hasFinalizer(world)) {
+    actions.push({ kind: "removeFinalizer" });
+  }
+  const settled = census.injected.length === census.running.length && census.missed.length === 0;
+  return settled ? { actions } : { actions, requeueAfterMs: settleMs };
+}
+
+/**
+ * Takes the workload back to how it was: Services first, so that no request looks for a sidecar that is about to go, then
+ * the stamp, then the wait for the pods. The finalizer keeps the Secret until no pod mounts it.
+ */
+function planDeletion(world: World): Plan {
+  const { agent, workload } = world;
+  if (!hasFinalizer(world)) return { actions: [] };
+  const pods = podsOfWorkload(world);
+  const census = takeCensus(pods, agent);
+  const heir = world.rivals.some((rival) => rival.metadata.deletionTimestamp === undefined);
+  const actions: Action[] = [];
+  const stamp = workload === undefined ? undefined : readStamp(workload);
+  const stamped = stamp !== undefined && stamp.agent === agent.metadata.name && !heir;
+  const remaining = census.injected.filter((pod) => pod.metadata.labels?.[LABELS.agent] === agent.metadata.name);
+  const waits = workload !== undefined && workload.spec.updateStrategy?.type !== "OnDelete" && remaining.length > 0;
+  const paused = workload?.spec.paused === true ? "; the Deployment is paused, resume it" : "";
+  const finding: Finding = {
+    status: "False",
+    reason: "Deleting",
+    message: `${remaining.length} pods still run with a sidecar${paused}`,
+  };
+  const status = buildStatus(world, census, {
+    assessment: undefined,
+    findings: { Injected: finding, TrafficRouted: finding, StoreReady: finding, RelayReady: finding },
+  });
+  if (!isDeepStrictEqual(status, agent.status)) actions.push({ kind: "writeStatus", status });
+  if (!heir) actions.push(...restoreAll(world));
+  if (stamped) actions.push({ kind: "stamp", stamp: undefined });
+  if (!stamped && !waits) actions.push({ kind: "removeFinalizer" });
+  return { actions, requeueAfterMs: settleMs };
+}
+
+function hasFinalizer(world: World): boolean {
+  return world.agent.metadata.finalizers?.includes(finalizer) ?? false;
+}
+
+function podsOfWorkload(world: World): Pod[] {
+  const selector = world.workload?.spec.selector;
+  return selector === undefined ? [] : world.pods.filter((pod) => selectorMatches(selector, pod.metadata.labels));
+}
+
+function planServices(world: World, assessment: Assessment): ServiceStep[] {
+  const { agent, services, pods } = world;
+  const routable =
+    assessment.kind === "clear" && assessment.trafficMode === "Service"
+      ? assessment.services.filter((service) => !service.headless)
+      : [];
+  const steps = routable.map((service) => planService(service, pods, agent.metadata.name));
+  const planned = new Set(routable.map(({ service }) => service.metadata.name));
+  const strays = services.filter(
+    (service) =>
+      service.metadata.labels?.[LABELS.routedBy] === agent.metadata.name && !planned.has(service.metadata.name),
+  );
+  const gone = assessment.kind === "blocked" && assessment.reason === "WorkloadNotFound";
+  const left = strays.filter((service) => gone || assessment.kind === "clear" || hasPodWithoutPort(service, pods));
+  return [...steps, ...left.map(planRestore)].filter((step) => step !== undefined);
+}
+
+/** A stray Service of a workload that cannot be assessed is put back only when its requests could not be answered. */
+function hasPodWithoutPort(service: Service, pods: Pod[]): boolean {
+  return pods.some(
+    (pod) =>
+      serviceSelects(service.spec.selector, pod.metadata.labels) &&
+      !isLeaving(pod) &&
+      isReady(pod) &&
+      findNamedPort(pod, PORT_NAME) === undefined,
+  );
+}
+
+function restoreAll({ agent, services }: World): Action[] {
+  return services
+    .filter((service) => service.metadata.labels?.[LABELS.routedBy] === agent.metadata.name)
+    .flatMap((service) => planRestore(service) ?? [])
+    .map((step) => ({ kind: "stepService", step }));
+}
+
+function planEviction({ agent, now }: World, { missed }: PodCensus): Pod | undefined {
+  if (!agent.spec.replaceUninjected) return undefined;
+  return missed.find((pod) => now.getTime() - Date.parse(pod.metadata.creationTimestamp ?? "") >= missedPodAgeMs);
+}
+
+function buildStatus(
+  world: World,
+  census: PodCensus,
+  said: { assessment: Assessment | undefined; findings: Record<Exclude<ConditionType, "Ready">, Finding> },
+): DurableAgentStatus {
+  const { agent, now } = world;
+  const [replicas, injectedReplicas] = [census.running.length, census.injected.length];
+  const { assessment } = said;
+  const target =
+    assessment?.kind === "clear" ? { ...assessment.target, trafficMode: assessment.trafficMode } : agent.status?.target;
+  const tasks = world.tasks ?? agent.status?.tasks;
+  return {
+    observedGeneration: agent.metadata.generation,
+    conditions: markConditions(said.findings, agent.status?.conditions ?? [], {
+      observedGeneration: agent.metadata.generation,
+      now,
+    }),
+    replicas,
+    injectedReplicas,
+    injected: `${injectedReplicas}/${replicas}`,
+    ...(target === undefined ? {} : { target }),
+    ...(tasks === undefined ? {} : { tasks }),
+  };
+}

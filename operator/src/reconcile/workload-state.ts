@@ -1,0 +1,71 @@
+/** What a workload and its pods say about the injection. */
+import { ANNOTATIONS, LABELS } from "@durable-agent/crds/contract";
+import type { DurableAgent } from "@durable-agent/crds/durable-agent";
+import type { Pod, Workload } from "../kubernetes/objects.ts";
+import { findObstacle } from "../kubernetes/pod-obstacle.ts";
+import { hasSidecar, isLeaving, labelledAgent } from "../kubernetes/sidecar-facts.ts";
+
+/** The labels and annotations that the operator owns on a pod template; undefined: none. */
+export interface Stamp {
+  agent: string;
+  configHash: string;
+  sidecarVersion?: string;
+}
+
+/** The stamp that the template bears. */
+export function readStamp(workload: Workload): Stamp | undefined {
+  const { labels, annotations } = workload.spec.template.metadata ?? {};
+  const agent = labels?.[LABELS.agent];
+  const configHash = annotations?.[ANNOTATIONS.configHash];
+  if (agent === undefined && configHash === undefined) return undefined;
+  const sidecarVersion = annotations?.[ANNOTATIONS.sidecarVersion];
+  return {
+    agent: agent ?? "",
+    configHash: configHash ?? "",
+    ...(sidecarVersion === undefined ? {} : { sidecarVersion }),
+  };
+}
+
+/** The two stamps lead to the same pods. */
+export function sameStamp(one: Stamp | undefined, other: Stamp | undefined): boolean {
+  return (
+    one?.agent === other?.agent &&
+    one?.configHash === other?.configHash &&
+    one?.sidecarVersion === other?.sidecarVersion
+  );
+}
+
+/** The controller of the workload has replaced every pod and all are up. Partitions count as a rollout that goes on. */
+export function isRolledOut(workload: Workload): boolean {
+  const { status, metadata, spec } = workload;
+  const wanted = spec.replicas ?? 1;
+  if ((status?.observedGeneration ?? 0) < (metadata.generation ?? 0)) return false;
+  const updated = status?.updatedReplicas ?? (status?.currentRevision === status?.updateRevision ? wanted : 0);
+  return updated >= wanted && (status?.replicas ?? 0) <= wanted && (status?.readyReplicas ?? 0) >= wanted;
+}
+
+/** The pods of a workload, sorted by what they say. */
+export interface PodCensus {
+  running: Pod[];
+  injected: Pod[];
+  /** Carry this DurableAgent's label and have no sidecar, although nothing stands against one. */
+  missed: Pod[];
+}
+
+/** Counts the pods that stay; those that end or are being deleted do not count. */
+export function takeCensus(pods: Pod[], agent: DurableAgent): PodCensus {
+  const running = pods.filter((pod) => !isLeaving(pod));
+  return {
+    running,
+    injected: running.filter((pod) => hasSidecar(pod)),
+    missed: running.filter(
+      (pod) => labelledAgent(pod) === agent.metadata.name && !hasSidecar(pod) && findObstacle(pod) === undefined,
+    ),
+  };
+}
+
+/** Why the workload's pods cannot be created, if it says so. */
+export function findCreationFailure(workload: Workload): string | undefined {
+  const failure = workload.status?.conditions?.find((condition) => condition.type === "ReplicaFailure");
+  return failure?.status === "True" ? (failure.message ?? failure.reason ?? "pods cannot be created") : undefined;
+}

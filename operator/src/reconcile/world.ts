@@ -1,0 +1,52 @@
+/** What the operator observes about one DurableAgent, and what it may do about it. */
+import type { DurableAgent, DurableAgentStatus } from "@durable-agent/crds/durable-agent";
+import type { NetworkPolicy, Pod, Secret, Service, Workload } from "../kubernetes/objects.ts";
+import type { Finding } from "./conditions.ts";
+import type { OperatorCredentials } from "./own-secret.ts";
+import type { ServiceStep } from "./traffic.ts";
+import type { Stamp } from "./workload-state.ts";
+
+/** One moment of the cluster, around one DurableAgent. */
+export interface World {
+  agent: DurableAgent;
+  workload: Workload | undefined;
+  /** Other DurableAgents of the namespace that name the same workload. */
+  rivals: DurableAgent[];
+  /** Pods that the workload's or one of its Services' selectors matches. */
+  pods: Pod[];
+  /** All Services of the namespace. */
+  services: Service[];
+  /** All NetworkPolicies of the namespace. */
+  networkPolicies: NetworkPolicy[];
+  /** Own Secret and referenced ones that exist, by name. */
+  secrets: Record<string, Secret>;
+  credentials: OperatorCredentials;
+  /** A fresh encryption key, used only where there is none yet. */
+  freshSecretKey: string;
+  /** Whether the database and NATS answer; undefined: not asked yet. */
+  store: Finding | undefined;
+  relay: Finding | undefined;
+  /** Counts from the database; undefined: keep what the status has. */
+  tasks: DurableAgentStatus["tasks"];
+  /** Hash of the sidecar that this operator brings. */
+  sidecarVersion: string;
+  /** No other workload is being restarted for an upgrade. */
+  upgradeSlotFree: boolean;
+  now: Date;
+}
+
+/** One write. They are done in the order of the plan, and a failed one ends the round. */
+export type Action =
+  | { kind: "addFinalizer" }
+  | { kind: "writeSecret"; data: Record<string, string> }
+  | { kind: "writeStatus"; status: DurableAgentStatus }
+  | { kind: "stamp"; stamp: Stamp | undefined }
+  | { kind: "stepService"; step: ServiceStep }
+  | { kind: "evictPod"; pod: Pod }
+  | { kind: "removeFinalizer" };
+
+/** What to do, and when to look again although nothing was reported. */
+export interface Plan {
+  actions: Action[];
+  requeueAfterMs?: number;
+}

@@ -1,0 +1,364 @@
+import { describe, expect, test } from "vitest";
+import { LABELS } from "@durable-agent/crds/contract";
+import { planReconcile } from "../src/reconcile/plan.ts";
+import type { World } from "../src/reconcile/world.ts";
+import { durableAgent } from "./support/durable-agents.ts";
+import { carryOut, now, pod, service, workload, world } from "./support/worlds.ts";
+
+/** What a plan does, in words short enough for a row. */
+function describeActions(state: World): string[] {
+  return planReconcile(state).actions.map((action) => {
+    if (action.kind === "stepService") return `${action.step.kind} ${action.step.service.metadata.name}`;
+    if (action.kind === "stamp") return action.stamp === undefined ? "unstamp" : "stamp";
+    if (action.kind === "evictPod") return `evict ${action.pod.metadata.name}`;
+    return action.kind;
+  });
+}
+
+/** status and reason of a condition after the plan. */
+function condition(state: World, type: string): string {
+  const action = planReconcile(state).actions.find((candidate) => candidate.kind === "writeStatus");
+  const status = action?.kind === "writeStatus" ? action.status : state.agent.status;
+  const found = status?.conditions?.find((candidate) => candidate.type === type);
+  return `${found?.status}/${found?.reason}`;
+}
+
+/** The world after the first round, with the pods that stand in the row. */
+function stampedWorld(parts: Parameters<typeof world>[0] = {}): World {
+  const first = world({ ...parts, pods: [] });
+  const pods = parts.pods ?? world().pods;
+  const second = { ...carryOut(first, planReconcile(first)), pods };
+  const { actions } = planReconcile(second);
+  return carryOut(second, { actions: actions.filter((action) => action.kind === "writeStatus") });
+}
+
+const service2 = { pods: [pod("a", { injected: "Service" }), pod("b", { injected: "Service" })] };
+
+describe("the first rounds", () => {
+  test("a workload is stamped after its finalizer, Secret and status are written", () => {
+    expect(describeActions(world())).toEqual(["addFinalizer", "writeSecret", "writeStatus", "stamp"]);
+  });
+
+  test("nothing is left to do until pods change", () => {
+    expect(describeActions(stampedWorld())).toEqual([]);
+  });
+
+  test("the Services are led to the sidecar once every pod has one, and then nothing is left to do", () => {
+    const injected = stampedWorld(service2);
+    expect(describeActions(injected)).toEqual(["route researcher"]);
+    const routed = carryOut(injected, planReconcile(injected));
+    const settled = carryOut(routed, planReconcile(routed));
+    expect(describeActions(settled)).toEqual([]);
+    expect(settled.services[0]?.spec.ports?.[0]?.targetPort).toBe("durable-a2a");
+    expect(settled.agent.status?.conditions?.map(({ type, status }) => `${type}=${status}`)).toEqual([
+      "Ready=True",
+      "Injected=True",
+      "TrafficRouted=True",
+      "StoreReady=True",
+      "RelayReady=True",
+    ]);
+    expect(settled.agent.status?.injected).toBe("2/2");
+  });
+
+  test("a config change stamps again, an operator's other sidecar does not", () => {
+    const settled = stampedWorld();
+    expect(describeActions({ ...settled, sidecarVersion: "v2" })).toEqual([]);
+    const changed = structuredClone(settled);
+    changed.agent.spec.recovery.maxAttempts = 5;
+    expect(describeActions(changed)).toEqual(["stamp"]);
+  });
+
+  test("with upgrade Rolling another sidecar stamps again, when no other workload restarts", () => {
+    const rolling = { spec: { spec: { upgrade: "Rolling" as const } } };
+    const settled = stampedWorld(rolling);
+    expect(describeActions(settled)).toEqual([]);
+    expect(describeActions({ ...settled, sidecarVersion: "v2" })).toEqual(["stamp"]);
+    expect(describeActions({ ...settled, sidecarVersion: "v2", upgradeSlotFree: false })).toEqual([]);
+  });
+});
+
+describe("Services", () => {
+  const rows: [title: string, state: World, actions: string[]][] = [
+    [
+      "stay as they are while one pod has no sidecar",
+      stampedWorld({ pods: [pod("a", { injected: "Service" }), pod("b", { ready: false })] }),
+      [],
+    ],
+    [
+      "go back as soon as one ready pod lacks the port",
+      {
+        ...stampedWorld({ services: [service(8080, { routed: true })] }),
+        pods: [pod("a", { injected: "Service" }), pod("b")],
+      },
+      ["restore researcher"],
+    ],
+    [
+      "stay routed while there is no pod at all",
+      { ...stampedWorld(service2), services: [service(8080, { routed: true })], pods: [] },
+      [],
+    ],
+    [
+      "that a GitOps tool has set back are routed again",
+      { ...stampedWorld(service2), services: [service(8080)] },
+      ["route researcher"],
+    ],
+    [
+      "that a mode change has left behind are restored",
+      {
+        ...stampedWorld({
+          spec: { spec: { traffic: { mode: "NamedPort" } } },
+          workload: workload({ portName: "http" }),
+        }),
+        services: [service("http", { routed: true })],
+        pods: [pod("a", { injected: "NamedPort" })],
+      },
+      ["restore researcher"],
+    ],
+    [
+      "of other pods are not touched",
+      {
+        ...stampedWorld(service2),
+        services: [{ ...service(8080), spec: { selector: { app: "x" }, ports: [{ port: 80 }] } }],
+      },
+      [],
+    ],
+  ];
+  test.each(rows)("%s", (_title, state, actions) => {
+    expect(describeActions(state).filter((action) => action !== "writeStatus")).toEqual(actions);
+  });
+
+  test("a restored Service has its own targetPort again", () => {
+    const state = { ...stampedWorld({ services: [service(8080, { routed: true })] }), pods: [pod("a")] };
+    expect(carryOut(state, planReconcile(state)).services[0]?.spec.ports?.[0]?.targetPort).toBe(8080);
+  });
+});
+
+describe("the traffic mode", () => {
+  const named = workload({ portName: "http" });
+  const rows: [title: string, parts: Parameters<typeof world>[0], mode: string][] = [
+    [
+      "is NamedPort where every Service uses the name",
+      { workload: named, services: [service("http"), service("http", { name: "b" })] },
+      "NamedPort",
+    ],
+    ["is NamedPort where the port has a name and nobody uses it yet", { workload: named, services: [] }, "NamedPort"],
+    [
+      "is Service where one Service uses the number",
+      { workload: named, services: [service("http"), service(8080, { name: "b" })] },
+      "Service",
+    ],
+    ["is Service where the port has no name", {}, "Service"],
+    [
+      "is PortEnv where a Service is headless and the variable is known",
+      {
+        workload: named,
+        services: [service("http", { headless: true })],
+        spec: { spec: { agent: { portEnv: "PORT" } } },
+      },
+      "PortEnv",
+    ],
+    [
+      "is what the user says",
+      { workload: named, services: [service("http")], spec: { spec: { traffic: { mode: "Service" } } } },
+      "Service",
+    ],
+  ];
+  test.each(rows)("%s", (_title, parts, mode) => {
+    expect(stampedWorld(parts).agent.status?.target?.trafficMode).toBe(mode);
+  });
+});
+
+describe("conditions", () => {
+  const conflicting = durableAgent({
+    name: "older",
+    spec: { workload: { name: "researcher" } },
+    metadata: { creationTimestamp: "2025-01-01T00:00:00Z" },
+  });
+  const policy = (ports: { port: number | string }[]): World["networkPolicies"][number] => ({
+    metadata: { name: "only-8080" },
+    spec: { podSelector: {}, policyTypes: ["Ingress"], ingress: [{ ports }] },
+  });
+  const rows: [title: string, state: World, type: string, expected: string][] = [
+    ["the younger of two DurableAgents yields", world({ rivals: [conflicting] }), "Ready", "False/Conflict"],
+    ["a workload that is not there", world({ workload: undefined, pods: [] }), "Injected", "False/WorkloadNotFound"],
+    [
+      "two containers",
+      world({ workload: workload({ template: { containers: [{ name: "a" }, { name: "b" }] } }) }),
+      "Injected",
+      "False/AmbiguousContainer",
+    ],
+    [
+      "a host network",
+      world({ workload: workload({ template: { hostNetwork: true } }) }),
+      "Injected",
+      "False/HostNetwork",
+    ],
+    [
+      "pods on their way",
+      stampedWorld({ pods: [pod("a", { injected: "Service" }), pod("b")] }),
+      "Injected",
+      "False/RollingOut",
+    ],
+    [
+      "a labelled pod that was never injected",
+      stampedWorld({ pods: [pod("a", { labelled: true })] }),
+      "Injected",
+      "False/UninjectedPods",
+    ],
+    [
+      "no replicas",
+      stampedWorld({ pods: [], workload: { ...workload(), spec: { ...workload().spec, replicas: 0 } } }),
+      "Injected",
+      "True/ScaledToZero",
+    ],
+    [
+      "OnDelete",
+      stampedWorld({
+        workload: {
+          ...workload({ kind: "StatefulSet" }),
+          spec: { ...workload().spec, updateStrategy: { type: "OnDelete" } },
+        },
+        pods: [pod("a")],
+      }),
+      "Injected",
+      "False/OnDelete",
+    ],
+    [
+      "a quota that refuses the pods",
+      stampedWorld({
+        workload: {
+          ...workload(),
+          status: { conditions: [{ type: "ReplicaFailure", status: "True", message: "exceeded quota" }] },
+        },
+      }),
+      "Injected",
+      "False/PodsRefused",
+    ],
+    [
+      "a headless Service without portEnv",
+      stampedWorld({ services: [service(8080, { headless: true })] }),
+      "TrafficRouted",
+      "False/HeadlessService",
+    ],
+    [
+      "NamedPort without a name",
+      stampedWorld({ spec: { spec: { traffic: { mode: "NamedPort" } } } }),
+      "TrafficRouted",
+      "False/NamedPortImpossible",
+    ],
+    ["no Service", stampedWorld({ services: [] }), "TrafficRouted", "True/NoService"],
+    [
+      "a NetworkPolicy by number",
+      stampedWorld({ ...service2, networkPolicies: [policy([{ port: 8080 }])] }),
+      "TrafficRouted",
+      "False/NetworkPolicy",
+    ],
+    [
+      "a NetworkPolicy that lists both ports",
+      stampedWorld({ ...service2, networkPolicies: [policy([{ port: 8080 }, { port: 15800 }])] }),
+      "TrafficRouted",
+      "False/WaitingForPods",
+    ],
+    [
+      "a Secret that is not there",
+      world({ spec: { spec: { store: { secretRef: { name: "mine" } } } } }),
+      "StoreReady",
+      "False/SecretNotFound",
+    ],
+    [
+      "a Secret without url",
+      world({
+        spec: { spec: { store: { secretRef: { name: "mine" } } } },
+        secrets: { mine: { metadata: { name: "mine" }, data: {} } },
+      }),
+      "StoreReady",
+      "False/SecretIncomplete",
+    ],
+    [
+      "somebody else's Secret",
+      world({ secrets: { "durable-agent-researcher": { metadata: {}, data: {} } } }),
+      "StoreReady",
+      "False/NotOwned",
+    ],
+    ["no database at all", world({ credentials: {} }), "StoreReady", "False/NotConfigured"],
+    [
+      "no NATS at all",
+      stampedWorld({ credentials: { databaseUrl: "postgresql://db/tasks" } }),
+      "RelayReady",
+      "False/NotConfigured",
+    ],
+  ];
+  test.each(rows)("%s", (_title, state, type, expected) => {
+    expect(condition(state, type)).toBe(expected);
+  });
+
+  test("the time of a condition changes with its status alone", () => {
+    const first = stampedWorld();
+    const later = {
+      ...first,
+      now: new Date(now.getTime() + 60_000),
+      pods: [pod("a", { injected: "Service" }), pod("b")],
+    };
+    const action = planReconcile(later).actions.find((candidate) => candidate.kind === "writeStatus");
+    const status = action?.kind === "writeStatus" ? action.status : undefined;
+    expect(status?.conditions?.find(({ type }) => type === "Injected")?.lastTransitionTime).toBe(
+      "2026-01-02T03:04:05Z",
+    );
+  });
+});
+
+test("a workload that cannot be assessed is not touched", () => {
+  expect(
+    describeActions(
+      world({ rivals: [durableAgent({ name: "a", metadata: { creationTimestamp: "2025-01-01T00:00:00Z" } })] }),
+    ),
+  ).toEqual(["writeStatus"]);
+});
+
+describe("a labelled pod without a sidecar", () => {
+  const missed = [pod("old", { labelled: true, ageMs: 61_000 }), pod("young", { labelled: true })];
+  test("is evicted, one at a time and only when it is a minute old, where the user wants it", () => {
+    expect(describeActions(stampedWorld({ pods: missed, spec: { spec: { replaceUninjected: true } } }))).toContain(
+      "evict old",
+    );
+  });
+  test("is only reported otherwise", () => {
+    expect(describeActions(stampedWorld({ pods: missed })).join()).not.toContain("evict");
+  });
+});
+
+describe("deletion", () => {
+  const deleting = (state: World): World => {
+    const copy = structuredClone(state);
+    copy.agent.metadata.deletionTimestamp = "2026-01-02T03:00:00Z";
+    return copy;
+  };
+  const routed = { ...stampedWorld(service2), services: [service(8080, { routed: true })] };
+
+  test("Services first, then the stamp, then the pods, then the finalizer", () => {
+    const first = deleting(routed);
+    expect(describeActions(first)).toEqual(["writeStatus", "restore researcher", "unstamp"]);
+    const second = carryOut(first, planReconcile(first));
+    expect(describeActions(second)).toEqual([]);
+    expect(second.workload?.spec.template.metadata?.labels?.[LABELS.agent]).toBeUndefined();
+    const last = { ...second, pods: [pod("c"), pod("d")] };
+    expect(describeActions(last)).toEqual(["writeStatus", "removeFinalizer"]);
+  });
+
+  test("a workload that is gone holds nothing up", () => {
+    const gone = { ...deleting(routed), workload: undefined, pods: [] };
+    expect(describeActions(gone)).toEqual(["writeStatus", "restore researcher", "removeFinalizer"]);
+  });
+
+  test("an heir takes the workload over as it is", () => {
+    const heir = durableAgent({ name: "heir", metadata: { creationTimestamp: "2026-02-01T00:00:00Z" } });
+    expect(describeActions({ ...deleting(routed), rivals: [heir], pods: [] })).toEqual([
+      "writeStatus",
+      "removeFinalizer",
+    ]);
+  });
+
+  test("without a finalizer there is nothing to do", () => {
+    expect(describeActions(deleting(world()))).toEqual([]);
+  });
+});
