@@ -18,7 +18,8 @@ for (const room of rooms) {
     for (const test of tests) {
       const outcome = test.status === "passed" || test.status === "failed" ? test.status : "skipped";
       count[outcome] += 1;
-      if (outcome !== "passed") console.log(`${outcome === "failed" ? "FAILED " : "SKIPPED"} ${name}: ${test.fullName}`);
+      if (outcome !== "passed")
+        console.log(`${outcome === "failed" ? "FAILED " : "SKIPPED"} ${name}: ${test.fullName}`);
     }
   }
   console.log(`${room}: ${report.testResults.length} files, ${line(count)}`);
