@@ -14,11 +14,11 @@ lint: setup ## format, lint rules and types only
 	npm run -s typecheck
 
 demo: setup ## three replicas of an unmodified agent behaving as one (KEEP=1 leaves them running)
-	npx turbo run build --filter=durable-agent-sidecar --output-logs=errors-only
+	npx turbo run build --filter=durable-agent-sidecar
 	@npm run -s demo -w e2e
 
 bench: setup ## the sidecar beside its peers and its floors
-	npx turbo run build --filter=durable-agent-sidecar --output-logs=errors-only
+	npx turbo run build --filter=durable-agent-sidecar
 	@npm run -s bench -w e2e
 
 clean: ## what builds and tests leave
