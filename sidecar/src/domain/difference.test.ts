@@ -20,14 +20,17 @@ const artifact = (id: string, ...texts: string[]) =>
 const artifacts = (...list: string[]) => `,"artifacts":[${list.join(",")}]`;
 const said = (...list: string[]) => `,"history":[${list.join(",")}]`;
 
-const payloads = (before: string, after: string) => differenceFrom(openFold("1.0", before), after).map((event) => event.payload);
+const payloads = (before: string, after: string) =>
+  differenceFrom(openFold("1.0", before), after).map((event) => event.payload);
 const apply = (fold: Fold, events: NewEvent[]) => {
   for (const event of events) foldEvent(fold, event);
 };
 const historyKeys = (fold: Fold) => elements(member(taskText(fold), "history") ?? "[]").map(messageKey);
 
 const foldAndTask = dialects.chain((dialect) =>
-  fc.tuple(fc.constant(dialect), history(dialect), anyTask(dialect)).map(([, events, agentTask]) => ({ dialect, events, agentTask })),
+  fc
+    .tuple(fc.constant(dialect), history(dialect), anyTask(dialect))
+    .map(([, events, agentTask]) => ({ dialect, events, agentTask })),
 );
 
 describe("the difference rule", () => {
@@ -80,14 +83,17 @@ describe("the difference rule", () => {
     fc.assert(
       fc.property(foldAndTask, ({ dialect, events, agentTask }) => {
         const found = differenceFrom(rebuildFold(dialect, null, ids, events), agentTask);
-        for (const event of found) expect(parseEvent(dialect, event.payload)).toMatchObject({ kind: event.kind, ...ids });
+        for (const event of found)
+          expect(parseEvent(dialect, event.payload)).toMatchObject({ kind: event.kind, ...ids });
         expect(found.slice(0, -1).every((event) => event.kind === "artifact" && event.hidden === null)).toBe(true);
       }),
     );
   });
 
   test("P6: a finished task takes no difference", () => {
-    expect(payloads(task(status("COMPLETED")), task(status("FAILED", later), artifacts(artifact("a", "1"))))).toEqual([]);
+    expect(payloads(task(status("COMPLETED")), task(status("FAILED", later), artifacts(artifact("a", "1"))))).toEqual(
+      [],
+    );
   });
 });
 
@@ -111,8 +117,18 @@ describe("artifacts", () => {
       artifacts(artifact("a", "1", "x")),
       [`{"artifactUpdate":{"taskId":"T","contextId":"C","artifact":${artifact("a", "1", "x")}}}`],
     ],
-    ["an artifact only the record has stays", artifacts(artifact("a", "1"), artifact("b", "2")), artifacts(artifact("b", "2")), []],
-    ["a live Task that was read before the last chunk says nothing of it", artifacts(artifact("a", "1", "2")), artifacts(artifact("a", "1")), []],
+    [
+      "an artifact only the record has stays",
+      artifacts(artifact("a", "1"), artifact("b", "2")),
+      artifacts(artifact("b", "2")),
+      [],
+    ],
+    [
+      "a live Task that was read before the last chunk says nothing of it",
+      artifacts(artifact("a", "1", "2")),
+      artifacts(artifact("a", "1")),
+      [],
+    ],
   ])("%s", (_, before, after, expected) => {
     expect(payloads(task(status("WORKING"), before), task(status("WORKING"), after))).toEqual(expected);
   });
@@ -131,12 +147,16 @@ describe("artifacts", () => {
     ["escapes", '{"artifactId":"\\u0061","parts":[{"text":"\\u0031"}]}'],
     ["default values", '{"artifactId":"a","name":"","metadata":{},"extensions":[],"parts":[{"text":"1"}]}'],
   ])("%s alone is no difference", (_, spelt) => {
-    expect(payloads(task(status("WORKING"), artifacts(artifact("a", "1"))), task(status("WORKING"), artifacts(spelt)))).toEqual([]);
+    expect(
+      payloads(task(status("WORKING"), artifacts(artifact("a", "1"))), task(status("WORKING"), artifacts(spelt))),
+    ).toEqual([]);
   });
 
   test("integers above 2^53 that differ do differ", () => {
     const data = (number: string) => artifacts(`{"artifactId":"a","parts":[{"data":${number}}]}`);
-    expect(payloads(task(status("WORKING"), data("9007199254740992")), task(status("WORKING"), data("9007199254740993")))).toHaveLength(1);
+    expect(
+      payloads(task(status("WORKING"), data("9007199254740992")), task(status("WORKING"), data("9007199254740993"))),
+    ).toHaveLength(1);
   });
 });
 
@@ -186,7 +206,13 @@ describe("the status update", () => {
 
   test("0.3 says final at rest only", () => {
     const spelt = (state: string) => `{"kind":"task","id":"T","contextId":"C","status":{"state":"${state}"}}`;
-    const final = (state: string) => member(differenceFrom(openFold("0.3", spelt("submitted")), spelt(state))[0]?.payload ?? "{}", "final");
-    expect(["working", "auth-required", "input-required", "completed"].map(final)).toEqual(["false", "false", "true", "true"]);
+    const final = (state: string) =>
+      member(differenceFrom(openFold("0.3", spelt("submitted")), spelt(state))[0]?.payload ?? "{}", "final");
+    expect(["working", "auth-required", "input-required", "completed"].map(final)).toEqual([
+      "false",
+      "false",
+      "true",
+      "true",
+    ]);
   });
 });

@@ -37,7 +37,9 @@ const artifactEvent = (artifact: string, append = false): NewEvent => ({
 const folded = (events: NewEvent[], dialect: Dialect = "1.0"): Fold => rebuildFold(dialect, null, ids, events);
 const message = (id: string, text = id) => `{"messageId":"${id}","role":"ROLE_AGENT","parts":[{"text":"${text}"}]}`;
 const messageIds = (fold: Fold) =>
-  elements(member(taskText(fold), "history") ?? "[]").map((entry) => (JSON.parse(entry) as { messageId: string }).messageId);
+  elements(member(taskText(fold), "history") ?? "[]").map(
+    (entry) => (JSON.parse(entry) as { messageId: string }).messageId,
+  );
 
 describe("I3: the snapshot is the fold of the events", () => {
   test("folding a snapshot and the events after it gives the same text as folding all events", () => {
@@ -96,7 +98,9 @@ describe("bytes", () => {
   const odd = '{"data":{"n":9007199254740993,"n":1e400,"s":"\\u0000\\/\\ud800" , "x":[ 1 ]}}';
 
   test("a Task that nothing was folded into comes back to the byte", () => {
-    const task = task10(`,"artifacts":[{"artifactId":"a","parts":[${odd}]}],"metadata":{ "k" : 1.50 },"extra":{"id":"x"}`);
+    const task = task10(
+      `,"artifacts":[{"artifactId":"a","parts":[${odd}]}],"metadata":{ "k" : 1.50 },"extra":{"id":"x"}`,
+    );
     expect(taskText(openFold("1.0", task))).toBe(task);
   });
 
@@ -133,7 +137,11 @@ describe("the history", () => {
   it.each([
     ["goes before the Task's own", taskEvent(`,"history":[${message("m2")}]`, `[${message("u1")}]`), ["u1", "m2"]],
     ["is left out where the Task has it", taskEvent(`,"history":[${message("u1")}]`, `[${message("u1")}]`), ["u1"]],
-    ["goes before the status message", statusEvent(`"state":"TASK_STATE_WORKING","message":${message("m2")}`, `[${message("u1")}]`), ["u1", "m2"]],
+    [
+      "goes before the status message",
+      statusEvent(`"state":"TASK_STATE_WORKING","message":${message("m2")}`, `[${message("u1")}]`),
+      ["u1", "m2"],
+    ],
   ])("the user message of the first event %s", (_, first, expected) => {
     expect(messageIds(folded([first]))).toEqual(expected);
   });
@@ -179,7 +187,8 @@ describe("the history", () => {
     const fold = openFold(dialect, task10(`,"history":[${["m1", "m2", "m3"].map((id) => message(id)).join(",")}]`));
     const shown = member(taskText(fold, { historyLength }), "history");
     if (expected === null) expect(shown).toBeUndefined();
-    else expect(elements(shown ?? "").map((entry) => member(entry, "messageId"))).toEqual(expected.map((id) => `"${id}"`));
+    else
+      expect(elements(shown ?? "").map((entry) => member(entry, "messageId"))).toEqual(expected.map((id) => `"${id}"`));
   });
 });
 
@@ -195,7 +204,9 @@ describe("artifacts", () => {
       artifactEvent('{"artifactId":"b","parts":[]}'),
       artifactEvent('{"artifactId":"a","parts":[{"text":"2"}]}'),
     ]);
-    expect(member(taskText(fold), "artifacts")).toBe('[{"artifactId":"a","parts":[{"text":"2"}]},{"artifactId":"b","parts":[]}]');
+    expect(member(taskText(fold), "artifacts")).toBe(
+      '[{"artifactId":"a","parts":[{"text":"2"}]},{"artifactId":"b","parts":[]}]',
+    );
   });
 
   test("a chunk overwrites name and description where it has them and merges metadata", () => {
@@ -239,7 +250,11 @@ describe("a task whose first event is no Task", () => {
     const fold = emptyFold("0.3", ids);
     expect(taskText(fold)).toBe('{"kind":"task","id":"T","contextId":"C","status":{"state":"submitted"}}');
     const timestamp = "2026-11-20T10:00:00.000Z";
-    foldEvent(fold, { kind: "status", payload: statusPayload("0.3", { ...ids, state: "working", timestamp, final: false }), hidden: null });
+    foldEvent(fold, {
+      kind: "status",
+      payload: statusPayload("0.3", { ...ids, state: "working", timestamp, final: false }),
+      hidden: null,
+    });
     expect(taskText(fold)).toBe(
       `{"kind":"task","id":"T","contextId":"C","status":{"state":"working","timestamp":"${timestamp}"}}`,
     );
@@ -258,7 +273,12 @@ describe("a task whose first event is no Task", () => {
 function modelFold(dialect: Dialect, events: NewEvent[]): unknown {
   type Value = Record<string, unknown>;
   const wire = dialect === "1.0" ? "TASK_STATE_SUBMITTED" : "submitted";
-  let task: Value = { id: "T", contextId: "C", status: { state: wire }, ...(dialect === "0.3" ? { kind: "task" } : {}) };
+  let task: Value = {
+    id: "T",
+    contextId: "C",
+    status: { state: wire },
+    ...(dialect === "0.3" ? { kind: "task" } : {}),
+  };
   let opened = false;
   const list = (key: string) => (task[key] ?? []) as Value[];
   const put = (key: string, id: string, entry: Value) => {
@@ -269,7 +289,8 @@ function modelFold(dialect: Dialect, events: NewEvent[]): unknown {
     if (!list("history").some((known) => known["messageId"] === entry["messageId"])) put("history", "messageId", entry);
   };
   const merge = (into: Value, value: unknown) => {
-    if (value !== undefined && Object.keys(value as Value).length > 0) into["metadata"] = { ...(into["metadata"] as Value), ...(value as Value) };
+    if (value !== undefined && Object.keys(value as Value).length > 0)
+      into["metadata"] = { ...(into["metadata"] as Value), ...(value as Value) };
   };
   for (const { kind, payload, hidden } of events) {
     const state = ((task["status"] as Value)["state"] as string).toLowerCase().replace("task_state_", "");
@@ -285,7 +306,12 @@ function modelFold(dialect: Dialect, events: NewEvent[]): unknown {
       for (const said of missing) add(said);
       for (const said of own) put("history", "messageId", said);
     } else if (kind === "task") {
-      const { history = [], artifacts = [], metadata, ...others } = body as Value & { history?: Value[]; artifacts?: Value[] };
+      const {
+        history = [],
+        artifacts = [],
+        metadata,
+        ...others
+      } = body as Value & { history?: Value[]; artifacts?: Value[] };
       for (const said of history) put("history", "messageId", said);
       for (const made of artifacts) put("artifacts", "artifactId", made);
       merge(task, metadata);
@@ -306,7 +332,10 @@ function modelFold(dialect: Dialect, events: NewEvent[]): unknown {
       const known = list("artifacts").find((entry) => entry["artifactId"] === made["artifactId"]);
       if (known === undefined || body["append"] !== true) put("artifacts", "artifactId", made);
       else {
-        const grown: Value = { ...known, parts: [...((known["parts"] ?? []) as unknown[]), ...((made["parts"] ?? []) as unknown[])] };
+        const grown: Value = {
+          ...known,
+          parts: [...((known["parts"] ?? []) as unknown[]), ...((made["parts"] ?? []) as unknown[])],
+        };
         if (made["name"]) grown["name"] = made["name"];
         merge(grown, made["metadata"]);
         put("artifacts", "artifactId", grown);

@@ -62,7 +62,9 @@ export class FoldedArtifact {
     const mine = this.#besideParts();
     const theirs = other.#besideParts();
     return (
-      mine.every(([key, value]) => sameValue(value, other.#memberText(key)) || isDefault(other.#memberText(key), value)) &&
+      mine.every(
+        ([key, value]) => sameValue(value, other.#memberText(key)) || isDefault(other.#memberText(key), value),
+      ) &&
       theirs.every(([key, value]) => sameValue(value, this.#memberText(key)) || isDefault(this.#memberText(key), value))
     );
   }

@@ -5,7 +5,10 @@ import type { Dialect } from "../protocol/dialect.ts";
 import type { Operation } from "../protocol/methods.ts";
 import { idMap, identityMap, pushToPublic, taskToPublic, toAgent, toPublic } from "./id-map.ts";
 
-const map = { ...idMap({ agentTaskId: "at", taskId: "pt", agentContextId: "ac", contextId: "pc" }), artifacts: new Map([["aa", "pa"]]) };
+const map = {
+  ...idMap({ agentTaskId: "at", taskId: "pt", agentContextId: "ac", contextId: "pc" }),
+  artifacts: new Map([["aa", "pa"]]),
+};
 
 /** Where an id stands in a template; opaque places have the agent's ids as plain text. */
 const fill = (template: string, side: "agent" | "public") =>
@@ -25,11 +28,23 @@ describe("towards the client", () => {
     ["1.0 task", "1.0", `{"task":${task}}`],
     ["1.0 message", "1.0", `{"message":${message}}`],
     ["1.0 status update", "1.0", `{"statusUpdate":{"taskId":<t>,"contextId":<c>,"status":${status},${opaque}}}`],
-    ["1.0 artifact update", "1.0", `{"artifactUpdate":{"taskId":<t>,"contextId":<c>,"artifact":${artifact},${opaque}}}`],
+    [
+      "1.0 artifact update",
+      "1.0",
+      `{"artifactUpdate":{"taskId":<t>,"contextId":<c>,"artifact":${artifact},${opaque}}}`,
+    ],
     ["0.3 task", "0.3", task.replace("{", '{"kind":"task",')],
     ["0.3 message", "0.3", message.replace("{", '{"kind":"message",')],
-    ["0.3 status update", "0.3", `{"kind":"status-update","taskId":<t>,"contextId":<c>,"status":${status},"final":true}`],
-    ["0.3 artifact update", "0.3", `{"kind":"artifact-update","taskId":<t>,"contextId":<c>,"artifact":${artifact},"append":true}`],
+    [
+      "0.3 status update",
+      "0.3",
+      `{"kind":"status-update","taskId":<t>,"contextId":<c>,"status":${status},"final":true}`,
+    ],
+    [
+      "0.3 artifact update",
+      "0.3",
+      `{"kind":"artifact-update","taskId":<t>,"contextId":<c>,"artifact":${artifact},"append":true}`,
+    ],
   ] as const)("%s: every id field is mapped, nothing else changes", (_, dialect, template) => {
     // A history of two entries is joined anew, so the expected text has no space between them.
     expect(toPublic(dialect, fill(template, "agent"), map)).toBe(fill(template, "public").replace("}, {", "},{"));
@@ -62,7 +77,12 @@ describe("towards the client", () => {
 
 describe("towards the agent", () => {
   it.each<[string, Dialect, Operation, string]>([
-    ["1.0 send", "1.0", "send", `{"tenant":"pt","message":${message},"configuration":{"taskPushNotificationConfig":{"taskId":<t>,"url":"pt"}},"metadata":{"taskId":"pt"}}`],
+    [
+      "1.0 send",
+      "1.0",
+      "send",
+      `{"tenant":"pt","message":${message},"configuration":{"taskPushNotificationConfig":{"taskId":<t>,"url":"pt"}},"metadata":{"taskId":"pt"}}`,
+    ],
     ["0.3 stream", "0.3", "stream", `{"message":${message},"metadata":{"id":"pt"}}`],
     ["get", "1.0", "get", '{"id":<t>,"historyLength":1}'],
     ["cancel", "0.3", "cancel", '{"id":<t>,"metadata":{"id":"pt"}}'],

@@ -27,12 +27,7 @@ export interface IdMap {
 export const identityMap: IdMap = { task: null, context: null };
 
 /** The map of a task's row. */
-export function idMap(ids: {
-  agentTaskId: string;
-  taskId: string;
-  agentContextId: string;
-  contextId: string;
-}): IdMap {
+export function idMap(ids: { agentTaskId: string; taskId: string; agentContextId: string; contextId: string }): IdMap {
   return {
     task: ids.agentTaskId === ids.taskId ? null : { agent: ids.agentTaskId, public: ids.taskId },
     context:
@@ -132,7 +127,8 @@ function taskFields(rename: Renaming): Fields {
     if (key === "id") return rename.task;
     if (key === "contextId") return rename.context;
     if (key === "status") return (value) => rewriteMembers(value, statusFields(rename));
-    if (key === "history") return (value) => rewriteElements(value, (entry) => rewriteMembers(entry, messageFields(rename)));
+    if (key === "history")
+      return (value) => rewriteElements(value, (entry) => rewriteMembers(entry, messageFields(rename)));
     if (key !== "artifacts") return undefined;
     return (value) => rewriteElements(value, (entry) => rewriteMembers(entry, artifactFields(rename)));
   };

@@ -49,7 +49,8 @@ describe("error objects", () => {
     ["parse-error", -32700],
   ] as const)("%s is %i", (name, code) => {
     expect(errorCode(name)).toBe(code);
-    for (const dialect of ["0.3", "1.0"] as const) expect(JSON.parse(a2aError(dialect, name, "m"))).toMatchObject({ code });
+    for (const dialect of ["0.3", "1.0"] as const)
+      expect(JSON.parse(a2aError(dialect, name, "m"))).toMatchObject({ code });
   });
 });
 
@@ -70,8 +71,14 @@ describe("P6: which error a finished task gives", () => {
 });
 
 test("a call in the other dialect is told which one the task speaks", () => {
-  expect(JSON.parse(wrongDialectError("1.0"))).toMatchObject({ code: -32009, message: expect.stringContaining("A2A 0.3") });
-  expect(JSON.parse(wrongDialectError("0.3"))).toMatchObject({ code: -32004, message: expect.stringContaining("A2A 1.0") });
+  expect(JSON.parse(wrongDialectError("1.0"))).toMatchObject({
+    code: -32009,
+    message: expect.stringContaining("A2A 0.3"),
+  });
+  expect(JSON.parse(wrongDialectError("0.3"))).toMatchObject({
+    code: -32004,
+    message: expect.stringContaining("A2A 1.0"),
+  });
 });
 
 test("only a refusal that may be repeated says when", () => {

@@ -132,7 +132,9 @@ function rewriteMember(objectText: string, key: string, rewrite: (value: string)
   const entry = members(objectText).findLast((candidate) => candidate.key === key);
   if (entry === undefined) return objectText;
   const changed = rewrite(entry.value);
-  return changed === entry.value ? objectText : splice(objectText, [{ start: entry.start, end: entry.end, text: changed }]);
+  return changed === entry.value
+    ? objectText
+    : splice(objectText, [{ start: entry.start, end: entry.end, text: changed }]);
 }
 
 function rewriteEach(arrayText: string, rewrite: (entry: string) => string): string {

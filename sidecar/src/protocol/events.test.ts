@@ -42,7 +42,12 @@ describe("reading", () => {
       '{"statusUpdate":{"taskId":"T","status":{"state":"TASK_STATE_WORKING"}}}',
       { kind: "status", taskId: "T", contextId: "", state: "working", timestamp: null, final: false },
     ],
-    ["1.0, a state nobody knows", "1.0", '{"statusUpdate":{"taskId":"T","status":{"state":"X"}}}', { kind: "status", state: "unknown" }],
+    [
+      "1.0, a state nobody knows",
+      "1.0",
+      '{"statusUpdate":{"taskId":"T","status":{"state":"X"}}}',
+      { kind: "status", state: "unknown" },
+    ],
     ["1.0, no status at all", "1.0", '{"task":{"id":"T"}}', { kind: "task", state: "unknown", timestamp: null }],
     ["1.0 never has final", "1.0", '{"statusUpdate":{"taskId":"T","final":true}}', { kind: "status", final: false }],
     [
@@ -89,9 +94,21 @@ describe("reading", () => {
   });
 
   test("the bare Task of a get takes its dialect's stream form", () => {
-    expect(parseTask("1.0", '{"id":"T"}')).toMatchObject({ kind: "task", payload: '{"task":{"id":"T"}}', task: '{"id":"T"}' });
-    expect(parseTask("0.3", '{"kind":"task","id":"T"}')).toMatchObject({ kind: "task", payload: '{"kind":"task","id":"T"}' });
-    for (const [dialect, text] of [["0.3", '{"id":"T"}'], ["1.0", "null"], ["1.0", "{}"], ["1.0", "[]"]] as const) {
+    expect(parseTask("1.0", '{"id":"T"}')).toMatchObject({
+      kind: "task",
+      payload: '{"task":{"id":"T"}}',
+      task: '{"id":"T"}',
+    });
+    expect(parseTask("0.3", '{"kind":"task","id":"T"}')).toMatchObject({
+      kind: "task",
+      payload: '{"kind":"task","id":"T"}',
+    });
+    for (const [dialect, text] of [
+      ["0.3", '{"id":"T"}'],
+      ["1.0", "null"],
+      ["1.0", "{}"],
+      ["1.0", "[]"],
+    ] as const) {
       expect(parseTask(dialect, text).kind).toBe("other");
     }
   });
@@ -109,7 +126,9 @@ describe("writing", () => {
   });
 
   test("a message given raw stays raw", () => {
-    expect(statusPayload("1.0", { ...ids, state: "failed", timestamp, final: true, message: '{"n":1.0}' })).toContain('"message":{"n":1.0}');
+    expect(statusPayload("1.0", { ...ids, state: "failed", timestamp, final: true, message: '{"n":1.0}' })).toContain(
+      '"message":{"n":1.0}',
+    );
   });
 
   test("an artifact update in both dialects, to the byte", () => {
@@ -136,7 +155,9 @@ describe("writing", () => {
         final: dialect === "0.3",
         payload: status,
       });
-      expect(parseEvent(dialect, artifactPayload(dialect, { ...ids, artifact: "{}", append: true })).kind).toBe("artifact");
+      expect(parseEvent(dialect, artifactPayload(dialect, { ...ids, artifact: "{}", append: true })).kind).toBe(
+        "artifact",
+      );
     }
     expect(parseEvent("1.0", wrapTask("1.0", '{"id":"T"}')).kind).toBe("task");
     expect(parseEvent("1.0", wrapMessage("1.0", "{}")).kind).toBe("message");
@@ -144,7 +165,12 @@ describe("writing", () => {
   });
 
   it.each([
-    ["is set where it differs", '{"kind":"status-update","final":false,"n":1.0}', true, '{"kind":"status-update","final":true,"n":1.0}'],
+    [
+      "is set where it differs",
+      '{"kind":"status-update","final":false,"n":1.0}',
+      true,
+      '{"kind":"status-update","final":true,"n":1.0}',
+    ],
     ["is added where it is missing", '{"kind":"status-update"}', false, '{"kind":"status-update","final":false}'],
     ["stays out of other events", '{"kind":"task","id":"T"}', true, '{"kind":"task","id":"T"}'],
   ])("final %s", (_, payload, final, expected) => {

@@ -14,11 +14,21 @@ describe("requests", () => {
     ["an object over two lines", '{\n"a":1}', '{ "a":1}'],
   ])("the id is kept as the token it was: %s", (_, id, expected) => {
     const body = `{"jsonrpc":"2.0","id":${id},"method":"GetTask","params":{ "id":"t" }}`;
-    expect(parseCall(body)).toEqual({ kind: "call", id: expected, method: "GetTask", params: '{ "id":"t" }', text: body });
+    expect(parseCall(body)).toEqual({
+      kind: "call",
+      id: expected,
+      method: "GetTask",
+      params: '{ "id":"t" }',
+      text: body,
+    });
   });
 
   test("a notification has no id, a call may have no params", () => {
-    expect(parseCall('{"jsonrpc":"2.0","method":"x"}')).toMatchObject({ kind: "call", id: undefined, params: undefined });
+    expect(parseCall('{"jsonrpc":"2.0","method":"x"}')).toMatchObject({
+      kind: "call",
+      id: undefined,
+      params: undefined,
+    });
   });
 
   it.each([
@@ -67,7 +77,11 @@ describe("responses", () => {
     ["the usual order", '{"jsonrpc":"2.0","id":1,"error":{"code":-32001,"message":"m"}}', "1"],
     ["Python 0.3 without an id", '{"error":{"code":-32001,"message":"m"},"jsonrpc":"2.0"}', undefined],
     ["no jsonrpc member", '{"error":{"code":-32001,"message":"m"},"id":null}', "null"],
-    ["an error beside a null result", '{"jsonrpc":"2.0","id":1,"result":null,"error":{"code":-32001,"message":"m"}}', "1"],
+    [
+      "an error beside a null result",
+      '{"jsonrpc":"2.0","id":1,"result":null,"error":{"code":-32001,"message":"m"}}',
+      "1",
+    ],
   ])("an error is read from %s", (_, body, id) => {
     expect(parseReply(body)).toEqual({ kind: "error", id, error: '{"code":-32001,"message":"m"}', code: -32001 });
   });
@@ -78,7 +92,11 @@ describe("responses", () => {
 
   it.each([
     ["a null result", '{"jsonrpc":"2.0","id":1,"result":null}', { kind: "result", id: "1", result: "null" }],
-    ["a null error beside a result", '{"jsonrpc":"2.0","id":1,"error":null,"result":{}}', { kind: "result", id: "1", result: "{}" }],
+    [
+      "a null error beside a result",
+      '{"jsonrpc":"2.0","id":1,"error":null,"result":{}}',
+      { kind: "result", id: "1", result: "{}" },
+    ],
     ["neither result nor error, as Go sends it", '{"jsonrpc":"2.0","id":1}', { kind: "empty", id: "1" }],
     ["HTML", "<html></html>", { kind: "other" }],
     ["some other object", '{"detail":"x"}', { kind: "other" }],

@@ -33,5 +33,6 @@ test("the names are those of the specifications", () => {
 });
 
 test("other methods, also those of the language's own objects, are not A2A's", () => {
-  for (const name of ["sendmessage", "tasks/list", "constructor", "__proto__", ""]) expect(operationOf(name)).toBeUndefined();
+  for (const name of ["sendmessage", "tasks/list", "constructor", "__proto__", ""])
+    expect(operationOf(name)).toBeUndefined();
 });

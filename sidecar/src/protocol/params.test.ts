@@ -74,7 +74,10 @@ describe("send", () => {
   });
 
   test("null and empty ids are absent ones", () => {
-    expect(ok(parseSend("1.0", send(',"taskId":"","contextId":null')))).toMatchObject({ taskId: null, contextId: null });
+    expect(ok(parseSend("1.0", send(',"taskId":"","contextId":null')))).toMatchObject({
+      taskId: null,
+      contextId: null,
+    });
   });
 
   it.each([
@@ -87,7 +90,11 @@ describe("send", () => {
     ["a number for the message id", '{"message":{"messageId":1}}', "message.messageId must be a string."],
     ["a list for the task id", send(',"taskId":[]'), "message.taskId must be a string."],
     ["a control character in the task id", send(',"taskId":"a\\n"'), "message.taskId is too long or not printable."],
-    ["a context id too long", send(`,"contextId":"${"c".repeat(257)}"`), "message.contextId is too long or not printable."],
+    [
+      "a context id too long",
+      send(`,"contextId":"${"c".repeat(257)}"`),
+      "message.contextId is too long or not printable.",
+    ],
     ["a fraction for historyLength", send("", '{"historyLength":1.5}'), "historyLength must be an integer."],
   ])("%s is refused in both dialects", (_, params, message) => {
     for (const dialect of ["0.3", "1.0"] as const) expect(refusal(parseSend(dialect, params))).toBe(message);
@@ -165,7 +172,8 @@ describe("list", () => {
   });
 
   test("a full one is read", () => {
-    const params = '{"tenant":"x","contextId":"c","status":"TASK_STATE_WORKING","statusTimestampAfter":"2026-11-20T10:00:00+01:00","pageSize":7,"pageToken":"p","historyLength":0,"includeArtifacts":true}';
+    const params =
+      '{"tenant":"x","contextId":"c","status":"TASK_STATE_WORKING","statusTimestampAfter":"2026-11-20T10:00:00+01:00","pageSize":7,"pageToken":"p","historyLength":0,"includeArtifacts":true}';
     expect(ok(parseList(params))).toEqual({
       tenant: "x",
       contextId: "c",

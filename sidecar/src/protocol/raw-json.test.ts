@@ -189,7 +189,12 @@ describe("bytes that a rewrite would lose", () => {
   });
 
   test("splice replaces each span once", () => {
-    expect(splice("abcdef", [{ start: 1, end: 2, text: "X" }, { start: 4, end: 4, text: "Y" }])).toBe("aXcdYef");
+    expect(
+      splice("abcdef", [
+        { start: 1, end: 2, text: "X" },
+        { start: 4, end: 4, text: "Y" },
+      ]),
+    ).toBe("aXcdYef");
     expect(quote('a"\n')).toBe('"a\\"\\n"');
   });
 });

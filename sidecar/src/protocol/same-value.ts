@@ -19,7 +19,10 @@ export function canonicalValue(value: string, depth = 0): string {
   const first = trimmed.charAt(0);
   if (first === '"') return quote(JSON.parse(trimmed) as string);
   if (depth >= deepest) return trimmed;
-  if (first === "[") return `[${elements(trimmed).map((element) => canonicalValue(element, depth + 1)).join(",")}]`;
+  if (first === "[")
+    return `[${elements(trimmed)
+      .map((element) => canonicalValue(element, depth + 1))
+      .join(",")}]`;
   if (first !== "{") return trimmed;
   const last = new Map(members(trimmed).map((entry) => [entry.key, entry.value]));
   const spelt = [...last].map(([key, raw]) => `${quote(key)}:${canonicalValue(raw, depth + 1)}`);

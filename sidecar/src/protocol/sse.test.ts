@@ -26,7 +26,11 @@ const streams: [name: string, stream: string, events: SseEvent[]][] = [
   ["no line end at the end", "data: 1\n\ndata: 2", [data("1"), data("2")]],
   ["a lone CR at the end", "data: 1\n\ndata: 2\r", [data("1"), data("2")]],
   ["a byte order mark", "\ufeffdata: 1\n\n", [data("1")]],
-  ["fields nobody knows, and an event without data", "retry: 5\nfoo: bar\nda: no\ndata: 1\n\nevent: x\n\ndata: 2\n\n", [data("1"), data("2")]],
+  [
+    "fields nobody knows, and an event without data",
+    "retry: 5\nfoo: bar\nda: no\ndata: 1\n\nevent: x\n\ndata: 2\n\n",
+    [data("1"), data("2")],
+  ],
   ["nothing", "", []],
   ["comments only", ": a\n\n: b\n\n", []],
 ];

@@ -48,7 +48,11 @@ const numberText = fc.constantFrom(
 const keyText = fc.oneof(fc.constantFrom('"a"', '"b"', '"\\u0061"', '""', '"__proto__"', '"id"'), stringText);
 
 /** The text of one JSON value, without whitespace around it. */
-export const { value: valueText, object: objectText, array: arrayText } = fc.letrec<{
+export const {
+  value: valueText,
+  object: objectText,
+  array: arrayText,
+} = fc.letrec<{
   value: string;
   object: string;
   array: string;
@@ -70,7 +74,8 @@ export const { value: valueText, object: objectText, array: arrayText } = fc.let
   array: fc
     .tuple(space, fc.array(fc.tuple(space, tie("value"), space), { maxLength: 5 }))
     .map(
-      ([inner, entries]) => `[${entries.length === 0 ? inner : entries.map(([a, value, b]) => a + value + b).join(",")}]`,
+      ([inner, entries]) =>
+        `[${entries.length === 0 ? inner : entries.map(([a, value, b]) => a + value + b).join(",")}]`,
     ),
 }));
 

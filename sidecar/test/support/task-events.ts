@@ -32,18 +32,22 @@ const part = (dialect: Dialect): fc.Arbitrary<string> =>
   );
 
 const metadata = some(
-  fc.dictionary(fc.constantFrom("a", "b", "c"), line(valueText), { maxKeys: 3 }).map((entries) => members(Object.entries(entries))),
+  fc
+    .dictionary(fc.constantFrom("a", "b", "c"), line(valueText), { maxKeys: 3 })
+    .map((entries) => members(Object.entries(entries))),
 );
 
 export const message = (dialect: Dialect): fc.Arbitrary<string> =>
-  fc.tuple(fc.constantFrom("m1", "m2", "m3", "m4", "m5"), fc.array(part(dialect), { maxLength: 2 })).map(([id, parts]) =>
-    members([
-      ["kind", dialect === "0.3" ? '"message"' : undefined],
-      ["messageId", quote(id)],
-      ["role", dialect === "1.0" ? '"ROLE_AGENT"' : '"agent"'],
-      ["parts", `[${parts.join(", ")}]`],
-    ]),
-  );
+  fc
+    .tuple(fc.constantFrom("m1", "m2", "m3", "m4", "m5"), fc.array(part(dialect), { maxLength: 2 }))
+    .map(([id, parts]) =>
+      members([
+        ["kind", dialect === "0.3" ? '"message"' : undefined],
+        ["messageId", quote(id)],
+        ["role", dialect === "1.0" ? '"ROLE_AGENT"' : '"agent"'],
+        ["parts", `[${parts.join(", ")}]`],
+      ]),
+    );
 
 export const artifact = (dialect: Dialect): fc.Arbitrary<string> =>
   fc
@@ -63,7 +67,10 @@ export const artifact = (dialect: Dialect): fc.Arbitrary<string> =>
     );
 
 const live = fc.constantFrom<TaskState>("submitted", "working", "input-required", "auth-required", "unknown");
-const anyState = fc.oneof({ weight: 5, arbitrary: live }, fc.constantFrom<TaskState>("completed", "failed", "canceled", "rejected"));
+const anyState = fc.oneof(
+  { weight: 5, arbitrary: live },
+  fc.constantFrom<TaskState>("completed", "failed", "canceled", "rejected"),
+);
 
 const status = (dialect: Dialect, states: fc.Arbitrary<TaskState>): fc.Arbitrary<string> =>
   fc.tuple(states, some(message(dialect)), timestamps).map(([state, text, timestamp]) =>
@@ -101,7 +108,12 @@ export const task = (dialect: Dialect, states: fc.Arbitrary<TaskState> = live): 
 export const anyTask = (dialect: Dialect): fc.Arbitrary<string> => task(dialect, anyState);
 
 const update = (dialect: Dialect, wrapper: string, kind: string, entries: [string, string | undefined][]): string => {
-  const body = members([["kind", dialect === "0.3" ? quote(kind) : undefined], ["taskId", '"T"'], ["contextId", '"C"'], ...entries]);
+  const body = members([
+    ["kind", dialect === "0.3" ? quote(kind) : undefined],
+    ["taskId", '"T"'],
+    ["contextId", '"C"'],
+    ...entries,
+  ]);
   return dialect === "1.0" ? `{"${wrapper}":${body}}` : body;
 };
 
@@ -115,14 +127,16 @@ const updateEvent = (dialect: Dialect): fc.Arbitrary<Omit<NewEvent, "hidden">> =
         ["metadata", meta],
       ]),
     })),
-    fc.tuple(artifact(dialect), fc.constantFrom("true", "true", "false", undefined), metadata).map(([text, append, meta]) => ({
-      kind: "artifact" as const,
-      payload: update(dialect, "artifactUpdate", "artifact-update", [
-        ["artifact", text],
-        ["append", append],
-        ["metadata", meta],
-      ]),
-    })),
+    fc
+      .tuple(artifact(dialect), fc.constantFrom("true", "true", "false", undefined), metadata)
+      .map(([text, append, meta]) => ({
+        kind: "artifact" as const,
+        payload: update(dialect, "artifactUpdate", "artifact-update", [
+          ["artifact", text],
+          ["append", append],
+          ["metadata", meta],
+        ]),
+      })),
   );
 
 const taskEvent = (dialect: Dialect): fc.Arbitrary<Omit<NewEvent, "hidden">> =>
