@@ -34,6 +34,11 @@ export class AgentProfile {
     return this.#answered;
   }
 
+  /** Asks for the card unless it is known. */
+  async probe(): Promise<void> {
+    if (!this.#answered) await this.#read();
+  }
+
   async traits(): Promise<AgentTraits> {
     if (this.#clock.monotonicMs() - this.#readAtMs >= this.#maxAgeMs) {
       this.#reading ??= this.#read().finally(() => {

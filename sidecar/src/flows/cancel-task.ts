@@ -126,6 +126,7 @@ async function deposeAndCancel(context: FlowContext, taskId: string): Promise<bo
   if (!committed) return false;
   const generation = task.generation + 1;
   context.feeds.committed(taskId, [{ generation, epoch: committed.epoch, kind: "status", payload, terminal: true }]);
+  for (const turnId of committed.ended) context.relay.publishTurn({ turnId });
   context.metrics.eventsRecorded(1);
   return true;
 }

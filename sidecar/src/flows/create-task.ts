@@ -28,13 +28,13 @@ export async function createTask(
   for (;;) {
     const creation = draftCreation(turn, event, { taskId, agentContextId, ending: options.end ?? null });
     const outcome = await retryStore(context, () => context.store.createTask(creation.creation));
-    const epoch = outcome.kind === "created" ? outcome.epoch : outcome.kind === "deposed" ? await ownedEpoch(context, turn, taskId) : null;
     if (outcome.kind === "id-taken") {
       taskId = context.newId();
       context.metrics.idsMapped();
       continue;
     }
-    if (epoch === null) {
+    if (outcome.kind === "deposed") {
+      context.metrics.turnEnded("fenced");
       context.board.handOff(turn.row.id);
       return null;
     }
@@ -42,7 +42,7 @@ export async function createTask(
       tenant: turn.row.tenant,
       taskId,
       dialect: turn.row.dialect,
-      epoch,
+      epoch: outcome.epoch,
       attempt: turn.row.attempt,
       generation: 1,
       fold: creation.fold,
@@ -52,7 +52,7 @@ export async function createTask(
       tailChars: creation.event.payload.length,
       turn: creation.creation.end ? null : { id: turn.row.id, hidden: null, firstGeneration: 1, ended: false },
     });
-    announceCreation(context, recorder, creation, outcome.kind === "created" ? outcome.promoted : null);
+    announceCreation(context, recorder, creation, outcome.promoted);
     return recorder;
   }
 }
@@ -79,6 +79,7 @@ function draftCreation(
     head: { state: head.state, statusTimestamp: head.statusTimestamp, contextId: agentContextId },
     snapshot: null,
     end: ends ? { turnId: row.id, state: "done" as const, reply: ids.ending?.reply ?? null } : null,
+    ...(turn.journaled ? { turn: turn.journaled } : {}),
   };
   return { creation, fold, ids: map, event: stored };
 }
@@ -106,14 +107,6 @@ function announceCreation(context: FlowContext, recorder: TaskRecorder, draft: D
     context.board.announce(creation.turnId, { kind: "bound", taskId, firstGeneration: 1 });
   }
   if (promoted) context.startTurn(promoted);
-}
-
-/** After "deposed": the epoch if an earlier try of ours, whose reply was lost, has made this Task; else null. */
-async function ownedEpoch(context: FlowContext, turn: OpenSend, taskId: string): Promise<number | null> {
-  const task = await retryStore(context, () => context.store.readTask(taskId));
-  const ours = task?.owner === context.settings.instanceId && task.epoch === turn.row.epoch + 1 && task.agentTaskId !== "";
-  const bound = ours ? await retryStore(context, () => context.store.readTurn(turn.row.id)) : null;
-  return bound?.taskId === taskId && task ? task.epoch : null;
 }
 
 function historyHolds(task: string, messageId: string): boolean {

@@ -3,7 +3,7 @@ import type { Agent } from "../ports/agent.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Relay } from "../ports/relay.ts";
 import type { Seal } from "../ports/seal.ts";
-import type { TaskStore } from "../ports/task-store.ts";
+import type { NewTurn, TaskStore, TurnRow } from "../ports/task-store.ts";
 import type { AgentProfile } from "./agent-profile.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import type { Logger } from "./logger.ts";
@@ -44,8 +44,10 @@ export interface FlowContext {
   readonly metrics: FlowMetrics;
   /** A fresh UUIDv4. */
   readonly newId: () => string;
-  /** Runs a turn that this instance has just been given (promoted, assigned, journaled here). Owned by the work taker. */
+  /** Takes a turn by compare-and-set and runs it. */
   readonly startTurn: (turnId: string) => void;
+  /** Runs a turn that this instance has journaled as dispatched. */
+  readonly runDispatched: (turn: TurnRow, journaled: NewTurn) => void;
   /** Takes the cancel mark of a task this instance owns. */
   readonly startCancel: (taskId: string) => void;
 }

@@ -50,7 +50,7 @@ export class InstanceHolder {
         if (!renewed) await store.registerInstance(this.#identity, this.#leaseMs);
         this.#registered = true;
       } catch (error) {
-        log.warn({ error }, "instance lease not renewed, trying again");
+        log.warn({ err: error }, "instance lease not renewed, trying again");
       }
       await clock.sleep(this.#leaseMs / 3, signal);
     }

@@ -32,12 +32,15 @@ export function watchTurn(context: FlowContext, turn: TurnRow): TurnWatch {
  * Sees to it that a journaled turn is taken: runs it when it is ours, else nudges its instance, again and again, and
  * takes a new message over when nobody has. Never sends anything twice: every taking is a compare-and-set.
  */
-export async function ensureTaken(context: FlowContext, turn: TurnRow, watch: TurnWatch): Promise<void> {
+export async function ensureTaken(
+  context: FlowContext,
+  given: { turn: TurnRow; journaled: NewTurn },
+  watch: TurnWatch,
+): Promise<void> {
+  const { turn, journaled } = given;
   const self = context.settings.instanceId;
-  if (turn.state === "dispatched" || (turn.state === "journaled" && turn.instance === self)) {
-    if (turn.instance === self) context.startTurn(turn.id);
-    return;
-  }
+  if (turn.state === "dispatched" && turn.instance === self) return context.runDispatched(turn, journaled);
+  if (turn.state === "journaled" && turn.instance === self) return context.startTurn(turn.id);
   const startedMs = context.clock.monotonicMs();
   for (;;) {
     const { progress } = watch;

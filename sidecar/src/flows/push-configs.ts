@@ -3,7 +3,7 @@
  * whichever pod that is; what it accepted is stored as well, so that a config outlives the pod. Reads are answered by
  * the owner's agent while it lives and from the store afterwards.
  */
-import type { PushConfigRow, TaskRow } from "../ports/task-store.ts";
+import type { NewTurn, PushConfigRow, TaskRow } from "../ports/task-store.ts";
 import { a2aError } from "../protocol/a2a-errors.ts";
 import { parsePush } from "../protocol/params.ts";
 import { turnHeaders } from "../protocol/headers.ts";
@@ -36,7 +36,7 @@ export async function answerPush(context: FlowContext, rpc: Rpc): Promise<Answer
 
 async function callOwner(context: FlowContext, rpc: Rpc, task: TaskRow): Promise<TurnReply | null> {
   const { path, headers } = rpc.call.request;
-  const outcome = await journalTurn(context, {
+  const journaled: NewTurn = {
     id: context.newId(),
     purpose: "call",
     tenant: task.tenant,
@@ -52,12 +52,13 @@ async function callOwner(context: FlowContext, rpc: Rpc, task: TaskRow): Promise
     self: context.settings.instanceId,
     aside: true,
     dedupeKey: null,
-  });
+  };
+  const outcome = await journalTurn(context, journaled);
   if (outcome.kind !== "inserted") return null;
   const watch = watchTurn(context, outcome.turn);
   const stop = AbortSignal.any([rpc.call.signal, AbortSignal.timeout(CALL_PATIENCE_MS)]);
   try {
-    void ensureTaken(context, outcome.turn, watch);
+    void ensureTaken(context, { turn: outcome.turn, journaled }, watch);
     while (watch.progress.kind !== "ended" && !stop.aborted) await watch.changed(watch.progress, stop);
     return watch.progress.kind === "ended" ? watch.progress.reply : null;
   } finally {

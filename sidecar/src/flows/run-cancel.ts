@@ -13,7 +13,7 @@ export async function runCancel(context: FlowContext, taskId: string): Promise<v
     const task = await context.store.takeCancel(taskId, context.settings.instanceId);
     if (task) await cancelOwned(context, task);
   } catch (error) {
-    context.log.warn({ error, taskId }, "cancel could not be carried out");
+    context.log.warn({ err: error, taskId }, "cancel could not be carried out");
   }
 }
 

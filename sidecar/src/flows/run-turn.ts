@@ -4,7 +4,7 @@
  * source, or with the agent's refusal before anything was recorded.
  */
 import type { AgentReply } from "../ports/agent.ts";
-import type { TurnReply, TurnRow } from "../ports/task-store.ts";
+import type { NewTurn, TurnReply, TurnRow } from "../ports/task-store.ts";
 import { a2aError } from "../protocol/a2a-errors.ts";
 import { forwardResponseHeaders, type Headers } from "../protocol/headers.ts";
 import { errorEnvelope, parseCall } from "../protocol/jsonrpc.ts";
@@ -29,22 +29,24 @@ export interface OpenTurn {
 
 export interface OpenSend extends OpenTurn {
   send: SendParams;
+  /** As this instance journaled it; null when it was taken from its row, which is durable then. */
+  journaled: NewTurn | null;
 }
 
 /** Runs the turn to its end. Resolves when nothing of it is left to do here; never rejects. */
-export async function runTurn(context: FlowContext, row: TurnRow): Promise<void> {
+export async function runTurn(context: FlowContext, row: TurnRow, journaled: NewTurn | null = null): Promise<void> {
   try {
     const turn = openTurn(context, row);
     if (row.purpose === "call") return await runForwardedCall(context, turn);
     const send = parseSend(row.dialect, turn.params);
     if (send.kind === "bad") return await endWithoutTask(context, row, ownError(turn, send.error));
-    if (row.taskId === null) await runNewMessage(context, { ...turn, send: send.value });
-    else await runFollowUp(context, { ...turn, send: send.value });
+    if (row.taskId === null) await runNewMessage(context, { ...turn, send: send.value, journaled });
+    else await runFollowUp(context, { ...turn, send: send.value, journaled });
   } catch (error) {
-    context.log.error({ error, turnId: row.id }, "turn could not be run");
+    context.log.error({ err: error, turnId: row.id }, "turn could not be run");
     const reply = errorReply(500, errorEnvelope(undefined, a2aError(row.dialect, "internal", "The message could not be handed to the agent.")));
     await endWithoutTask(context, row, reply).catch((cause: unknown) => {
-      context.log.error({ error: cause, turnId: row.id }, "turn could not be ended");
+      context.log.error({ err: cause, turnId: row.id }, "turn could not be ended");
     });
   }
 }

@@ -23,17 +23,24 @@ export async function answerSend(context: FlowContext, rpc: Rpc): Promise<Answer
   const refusal = task ? refuseFollowUp(rpc, task, send) : null;
   if (refusal) return refusal;
   const instance = task ? task.owner : await chooseInstance(context, { caller: rpc.caller, ...send });
-  const outcome = await journalTurn(context, newTurn(context, rpc, { send, task, instance }));
+  const journaled = newTurn(context, rpc, { send, task, instance });
+  const outcome = await journalTurn(context, journaled);
   if (outcome.kind === "no-task") return "pass-through";
   if (outcome.kind === "terminal") return errorAnswer(rpc, terminalSendError(rpc.dialect, send.taskId ?? "", outcome.state));
-  return answerJournaled(context, rpc, { send, turn: outcome.turn });
+  return answerJournaled(context, rpc, { send, turn: outcome.turn, journaled });
 }
 
-async function answerJournaled(context: FlowContext, rpc: Rpc, sent: { send: SendParams; turn: TurnRow }): Promise<Answer> {
+interface Sent {
+  send: SendParams;
+  turn: TurnRow;
+  journaled: NewTurn;
+}
+
+async function answerJournaled(context: FlowContext, rpc: Rpc, sent: Sent): Promise<Answer> {
   const { turn, send } = sent;
   const watch = watchTurn(context, turn);
-  const taking = ensureTaken(context, turn, watch).catch((error: unknown) => {
-    context.log.warn({ error, turnId: turn.id }, "turn could not be handed on");
+  const taking = ensureTaken(context, sent, watch).catch((error: unknown) => {
+    context.log.warn({ err: error, turnId: turn.id }, "turn could not be handed on");
   });
   if (rpc.operation === "stream") return streamTurn(context, rpc, { turn, watch });
   try {

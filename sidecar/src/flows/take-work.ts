@@ -4,6 +4,7 @@
  *
  * Owns the promise of every turn and cancel that runs here.
  */
+import type { NewTurn, TurnRow } from "../ports/task-store.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { retryStore } from "./retry-store.ts";
 import { runCancel } from "./run-cancel.ts";
@@ -42,6 +43,10 @@ export class WorkTaker {
     });
   }
 
+  runDispatched(turn: TurnRow, journaled: NewTurn): void {
+    this.#once(`turn ${turn.id}`, (context) => runTurn(context, turn, journaled));
+  }
+
   startCancel(taskId: string): void {
     this.#once(`cancel ${taskId}`, (context) => runCancel(context, taskId));
   }
@@ -63,7 +68,7 @@ export class WorkTaker {
     this.#running.add(key);
     this.#own(
       work(context)
-        .catch((error: unknown) => context.log.error({ error, key }, "work could not be taken"))
+        .catch((error: unknown) => context.log.error({ err: error, key }, "work could not be taken"))
         .finally(() => this.#running.delete(key)),
     );
   }
@@ -83,7 +88,7 @@ export class WorkTaker {
         for (const turnId of work.turnIds) this.startTurn(turnId);
         for (const taskId of work.cancelTaskIds) this.startCancel(taskId);
       } catch (error) {
-        context.log.debug({ error }, "own rows not readable, polled again later");
+        context.log.debug({ err: error }, "own rows not readable, polled again later");
       }
     }
   }

@@ -14,6 +14,7 @@ import type { NewEvent, TaskView, TaskWrite, TurnEnd, TurnReply } from "../ports
 import type { Dialect } from "../protocol/dialect.ts";
 import { parseTask, statusPayload } from "../protocol/events.ts";
 import type { FlowContext } from "./flow-context.ts";
+import type { TurnEnded } from "./turn-board.ts";
 
 /** The turn whose events the recorder is writing. */
 export interface RecordedTurn {
@@ -249,13 +250,13 @@ export class TaskRecorder {
     this.#lastCommit = outcome.then(
       (result) => {
         if (result.kind === "fenced") this.#lose();
-        else this.#committed(write, result.promoted);
+        else this.#committed(write, result);
       },
       (error: unknown) => this.#refused(error),
     );
   }
 
-  #committed(write: TaskWrite, promoted: string | null): void {
+  #committed(write: TaskWrite, { promoted, failed }: { promoted: string | null; failed: string[] }): void {
     const { feeds, board, metrics } = this.#context;
     if (write.events.length > 0) {
       const terminal = isTerminal(write.head.state);
@@ -273,6 +274,7 @@ export class TaskRecorder {
     }
     if (write.firstOf) board.announce(write.firstOf, { kind: "bound", taskId: this.taskId, firstGeneration: write.expected + 1 });
     if (write.end) this.#announceEnd(write, write.end);
+    for (const turnId of failed) board.announce(turnId, unsentTurn(this.taskId));
     if (promoted) this.#context.startTurn(promoted);
   }
 
@@ -292,7 +294,7 @@ export class TaskRecorder {
   /** The store will never accept this content. The record stays as it is; the task fails with the reason. */
   async #refused(error: unknown): Promise<void> {
     if (this.#lost) return;
-    this.#context.log.error({ error, taskId: this.taskId }, "event refused by the store, the task is failed");
+    this.#context.log.error({ err: error, taskId: this.taskId }, "event refused by the store, the task is failed");
     this.#lose();
     await failTask(this.#context, this.taskId, { epoch: this.epoch, turn: this.#turn, reason: "an event of this task could not be recorded" });
   }
@@ -305,6 +307,12 @@ export class TaskRecorder {
     for (const listener of this.#lostListeners) listener();
     this.#lostListeners.clear();
   }
+}
+
+/** A queued message whose task ended before the agent got it. */
+export function unsentTurn(taskId: string): TurnEnded {
+  const none = { firstGeneration: null, lastGeneration: null, reply: null, onlyTask: null };
+  return { kind: "ended", state: "failed", taskId, ...none };
 }
 
 const MAX_PENDING_BYTES = 8 * 1024 * 1024;

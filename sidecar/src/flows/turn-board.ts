@@ -115,7 +115,7 @@ export class TurnBoard {
     try {
       for (const row of await this.#store.readTurns(turnIds)) this.#entries.get(row.id)?.update(progressOf(row));
     } catch (error) {
-      this.#log.debug({ error }, "turns not readable, polled again later");
+      this.#log.debug({ err: error }, "turns not readable, polled again later");
     }
   }
 }

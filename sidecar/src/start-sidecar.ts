@@ -1,0 +1,165 @@
+/** Puts one sidecar together, from the inside out: record, relay, agent, flows, servers. */
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { readFileSync } from "node:fs";
+import { openAgentPool } from "./adapters/agent/agent-pool.ts";
+import { openHttpAgent } from "./adapters/agent/http-agent.ts";
+import { systemClock } from "./adapters/clock/system-clock.ts";
+import { MemoryRelay, MemoryRelayHub } from "./adapters/memory/relay.ts";
+import { openNatsRelay } from "./adapters/nats/nats-relay.ts";
+import { PostgresTaskStore } from "./adapters/postgres/task-store.ts";
+import { AesSeal } from "./adapters/seal/aes-seal.ts";
+import type { Config } from "./config.ts";
+import { AgentProfile } from "./flows/agent-profile.ts";
+import { answerCalls } from "./flows/answer-calls.ts";
+import type { FlowContext } from "./flows/flow-context.ts";
+import { GroupCommit } from "./flows/group-commit.ts";
+import { InstanceHolder } from "./flows/hold-instance.ts";
+import type { Logger } from "./flows/logger.ts";
+import { RecorderRegistry } from "./flows/recorder-registry.ts";
+import { startSafetyPoll } from "./flows/safety-poll.ts";
+import { WorkTaker } from "./flows/take-work.ts";
+import { TaskFeeds } from "./flows/task-feeds.ts";
+import { TurnBoard } from "./flows/turn-board.ts";
+import { openRecord } from "./open-record.ts";
+import type { Relay } from "./ports/relay.ts";
+import { requestOrigin } from "./protocol/request-origin.ts";
+import { buildApp } from "./server/app.ts";
+import { createCardRoute } from "./server/card-route.ts";
+import { createMetrics } from "./server/metrics.ts";
+import { createPassThrough } from "./server/pass-through.ts";
+import { buildAdmin } from "./server/probes.ts";
+
+export interface RunningSidecar {
+  /** Rejects when the sidecar cannot go on: a schema it does not know. */
+  failed: Promise<never>;
+  stop(): Promise<void>;
+}
+
+export async function startSidecar(config: Config, log: Logger): Promise<RunningSidecar> {
+  const clock = systemClock;
+  const record = await openRecord(config, { log, clock });
+  const store = new PostgresTaskStore({
+    prisma: record.database.prisma,
+    agent: config.agent.key,
+    idempotencyWindowSeconds: config.idempotencyWindowSeconds,
+  });
+  const relay = openRelay(config, log);
+  const feeds = new TaskFeeds(relay, { clock, log });
+  const metrics = createMetrics({
+    monotonicMs: () => clock.monotonicMs(),
+    subscribers: () => feeds.size,
+    relayConnected: () => relay.connected,
+    countTasks: () => store.countTasks(),
+  });
+  const pool = openAgentPool(config.agent.url.href);
+  const agent = openHttpAgent({ pool, agentUrl: config.agent.url.href });
+  const profile = new AgentProfile(agent, clock);
+  const commits = new GroupCommit(store, clock, { onCommit: (seconds, writes) => metrics.commit(seconds, writes) });
+  const board = new TurnBoard({ store, relay, clock, log });
+  const taker = new WorkTaker();
+  const instanceId = config.identity.instanceId ?? randomUUID();
+  const podUid = config.identity.podUid ?? record.podUid ?? instanceId;
+  const identity = { id: instanceId, podName: config.identity.podName ?? hostname(), podUid };
+  const instance = new InstanceHolder({ store, clock, log }, identity, config.leaseMs);
+  const context: FlowContext = {
+    settings: { instanceId, leaseMs: config.leaseMs, affinity: config.affinity, maxEventChars: MAX_EVENT_CHARS },
+    store,
+    commits,
+    relay,
+    feeds,
+    board,
+    recorders: new RecorderRegistry(),
+    agent,
+    profile,
+    clock,
+    seal: new AesSeal(record.secretKeys),
+    log,
+    metrics,
+    newId: randomUUID,
+    startTurn: (turnId) => taker.startTurn(turnId),
+    runDispatched: (turn, journaled) => taker.runDispatched(turn, journaled),
+    startCancel: (taskId) => taker.startCancel(taskId),
+  };
+  let schemaCompatible = false;
+  const failed = record.compatible.then(() => {
+    schemaCompatible = true;
+    instance.start();
+    taker.start(context);
+    return new Promise<never>(() => {});
+  });
+  const poll = startSafetyPoll({ feeds, relay, store, clock, log });
+  const { agentUrl, publicUrl } = { agentUrl: config.agent.url.href, publicUrl: config.listen.publicUrl?.href ?? null };
+  const passThrough = createPassThrough({ pool, agentUrl, log });
+  const app = buildApp({
+    handleJsonRpc: answerCalls(context, { agentUrl, publicUrl, originOf: requestOrigin }),
+    passThrough,
+    serveCard: createCardRoute({
+      agent,
+      passThrough,
+      agentUrl,
+      publicUrl,
+      log,
+      onGrpcInterfaces: (count) => metrics.grpcInterfaces(count),
+      onSignaturesDropped: () => metrics.cardSignaturesDropped(),
+    }),
+    maxBodyBytes: config.listen.maxBodyBytes,
+    log,
+  });
+  const readiness = () => ({ schemaCompatible, agentAnswered: profile.answered, draining: false });
+  const admin = buildAdmin({ readiness, metrics, log });
+  await admin.listen({ host: config.listen.host, port: config.listen.adminPort });
+  await app.listen({ host: config.listen.host, port: config.listen.port });
+  log.info({ instanceId, port: config.listen.port, adminPort: config.listen.adminPort }, "sidecar is listening");
+  const stopProbing = probeAgent(profile, clock);
+  return {
+    failed,
+    stop: async () => {
+      stopProbing();
+      taker.stop();
+      poll.stop();
+      feeds.close();
+      await board.stop();
+      await Promise.all([app.close(), admin.close()]);
+      await instance.stop();
+      await relay.close();
+      await agent.close();
+      await record.close();
+    },
+  };
+}
+
+/** Largest event that is recorded, in characters of JSON text. */
+const MAX_EVENT_CHARS = 16 * 1024 * 1024;
+const AGENT_PROBE_MS = 500;
+
+function openRelay(config: Config, log: Logger): Relay {
+  const { nats } = config;
+  if (nats) {
+    const { url } = nats;
+    return openNatsRelay({
+      url: () => (url.file === null ? url.value : readFileSync(url.file, "utf8").trim()),
+      ...(nats.credsFile === null ? {} : { credsFile: nats.credsFile }),
+      ...(nats.caFile === null ? {} : { caFile: nats.caFile }),
+      name: "durable-agent-sidecar",
+      agentKey: config.agent.key,
+      log,
+    });
+  }
+  const shared = config.database.kind === "shared";
+  if (shared) log.warn({}, "DATABASE_URL without NATS_URL: other instances are told nothing, they poll; set NATS_URL");
+  return new MemoryRelay(new MemoryRelayHub(), { reachesAll: !shared });
+}
+
+/** Asks for the card until the agent has answered once: readiness waits for it. */
+function probeAgent(profile: AgentProfile, clock: typeof systemClock): () => void {
+  const stopped = new AbortController();
+  void (async () => {
+    while (!profile.answered && !stopped.signal.aborted) {
+      await profile.probe();
+      await clock.sleep(AGENT_PROBE_MS, stopped.signal);
+    }
+  })();
+  return () => stopped.abort();
+}
+
