@@ -21,8 +21,8 @@ export const BUNDLE_OPTIONS = {
 } as const satisfies BuildOptions;
 
 if (import.meta.main) {
-  rmSync(here("./dist"), { recursive: true, force: true });
   await build({ ...BUNDLE_OPTIONS, entryPoints: ["src/main.ts"], outfile: "dist/main.js" });
   await build({ ...BUNDLE_OPTIONS, entryPoints: ["src/cli-main.ts"], outfile: "dist/cli.js" });
+  rmSync(here("./dist/prisma"), { recursive: true, force: true });
   cpSync(here("./prisma/migrations"), here("./dist/prisma/migrations"), { recursive: true });
 }
