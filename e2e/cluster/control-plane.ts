@@ -2,22 +2,19 @@
 // loopback ports. No root, no containers, no nodes: objects are stored, validated, admitted and watched for real, pods
 // are never run. Everything lives in one temporary folder that goes with the control plane.
 
-import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:https";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { promisify } from "node:util";
 import { type AuditEntry, auditPolicy, parseAuditLog } from "./audit-log.ts";
+import { runKubectl } from "./kubectl.ts";
 import { type ClusterAddress, writeKubeconfig } from "./kubeconfig.ts";
 import { createAuthority, createTokenKeys, issueCertificate, type KeyPairFiles } from "./pki.ts";
 import { apiServerArguments, controllerManagerArguments, etcdArguments } from "./server-arguments.ts";
 import { type ServerProcess, startServer } from "./server-process.ts";
 import { type LocatedTools, locateTools } from "./tools/locate.ts";
-
-const run = promisify(execFile);
 
 /** Address range of Services; only numbers in objects here, nothing routes it. */
 const serviceRange = "10.97.0.0/24";
@@ -111,7 +108,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
         const client = await issueCertificate(files.authority, name, { subject, usage: "client" });
         return await writeKubeconfig(join(folder, `${name}.kubeconfig`), cluster, client);
       },
-      kubectl: (args, input) => runKubectl(tools.paths.kubectl ?? "", ["--kubeconfig", kubeconfig, ...args], input),
+      kubectl: (args, input) => runKubectl(tools.paths.kubectl ?? "", kubeconfig, args, input),
       auditEntries: async () => parseAuditLog(await readFile(files.auditLog, "utf8")),
       stop,
     };
@@ -232,10 +229,4 @@ async function waitUntilReady(url: string, files: Files, servers: readonly Serve
     if (Date.now() > deadline) throw new Error(`control plane: not ready within ${startDeadlineMs / 1000} s`);
     await delay(50);
   }
-}
-
-async function runKubectl(path: string, args: readonly string[], input: string | undefined): Promise<string> {
-  const running = run(path, [...args], { maxBuffer: 64 * 1024 * 1024, env: { PATH: process.env.PATH } });
-  running.child.stdin?.end(input ?? "");
-  return (await running).stdout;
 }

@@ -1,5 +1,5 @@
-// A server of a test cluster as a child process: its output goes to a log file, it ends when it is told to, and it does
-// not outlive the process that started it.
+// A server of a test cluster as a child process: its output goes to a log file, it ends when it is told to, and it
+// does not outlive the process that started it unless that is wanted.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
@@ -12,6 +12,8 @@ export interface ServerCommand {
   readonly args: readonly string[];
   readonly logFile: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Whether it lives on when this process ends; it is then ended by other means. */
+  readonly isIndependent?: boolean;
 }
 
 /** A running (or ended) server. */
@@ -42,10 +44,12 @@ function isEnded(child: ChildProcess): boolean {
 /** Starts `command`; throws only if the process cannot be created. */
 export function startServer(command: ServerCommand): ServerProcess {
   const log = openSync(command.logFile, "a");
-  const [path, args] = withParentDeathSignal(command.path, command.args);
+  const isIndependent = command.isIndependent === true;
+  const [path, args] = isIndependent ? [command.path, command.args] : withParentDeathSignal(command.path, command.args);
   // Only what a server needs: a proxy setting or a KUBECONFIG of the caller must not leak into the cluster.
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...command.env };
-  const child = spawn(path, args, { env, stdio: ["ignore", log, log] });
+  const child = spawn(path, args, { env, stdio: ["ignore", log, log], detached: isIndependent });
+  if (isIndependent) child.unref();
   closeSync(log);
   let startFailure: string | undefined;
   child.on("error", (error) => {

@@ -1,0 +1,39 @@
+// Command line of the cluster without Docker.
+//
+//   node e2e/cluster/main.ts up [--nodes N] [image.tar …]   starts it and prints the kubeconfig's path
+//   node e2e/cluster/main.ts load image.tar …               imports images on every node
+//   node e2e/cluster/main.ts add-node
+//   node e2e/cluster/main.ts down
+
+import { parseArgs } from "node:util";
+import { attachCluster, type Cluster, startCluster, stopCluster } from "./cluster.ts";
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { nodes: { type: "string" } } });
+const [command, ...archives] = positionals;
+
+function running(): Cluster {
+  const cluster = attachCluster();
+  if (cluster === undefined) throw new Error("no cluster is running; start one with `up`");
+  return cluster;
+}
+
+switch (command) {
+  case "up": {
+    const nodes = Number(values.nodes ?? 1);
+    const cluster = await startCluster({ images: archives, nodes, report: (line) => console.log(line) });
+    console.log(`export KUBECONFIG=${cluster.kubeconfig}`);
+    break;
+  }
+  case "load":
+    for (const archive of archives) await running().loadImages(archive);
+    break;
+  case "add-node":
+    console.log(await running().addNode());
+    break;
+  case "down":
+    await stopCluster();
+    break;
+  default:
+    console.error("usage: node e2e/cluster/main.ts up [--nodes N] [image.tar …] | load image.tar … | add-node | down");
+    process.exitCode = 64;
+}
