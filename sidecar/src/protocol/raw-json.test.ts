@@ -51,8 +51,8 @@ describe("slices of JSON text", () => {
         const object = typeof parsed === "object" && parsed !== null && !Array.isArray(parsed);
         expect(isObject(source)).toBe(object);
         expect(isArray(source)).toBe(Array.isArray(parsed));
-        if (!object) expect(members(source)).toEqual([]);
-        if (!Array.isArray(parsed)) expect(elements(source)).toEqual([]);
+        expect(members(source).length === 0 || object).toBe(true);
+        expect(elements(source).length === 0 || Array.isArray(parsed)).toBe(true);
       }),
     );
   });
@@ -93,7 +93,7 @@ describe("slices of JSON text", () => {
             .filter((entry) => entry.key !== key)
             .map((entry) => entry.value),
         );
-        if (members(source).every((entry) => entry.key !== key)) expect(changed).toBe(source);
+        expect(changed === source).toBe(members(source).every((entry) => entry.key !== key));
       }),
     );
   });
@@ -144,11 +144,7 @@ describe("slices of JSON text", () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom('"', "\\", "{", "}", "[", "]", ",", ":", "a", " ") }), (source) => {
         for (const read of [members, elements, nestingDepth, (from: string) => member(from, "a")]) {
-          try {
-            read(source);
-          } catch (error) {
-            expect(error).toBeInstanceOf(SyntaxError);
-          }
+          expect(outcome(() => read(source))).toMatch(/^(ended|SyntaxError)$/);
         }
       }),
     );
@@ -205,3 +201,12 @@ test("a megabyte of backslashes is scanned once", () => {
   expect(member(source, "b")).toBe("1");
   expect(Number(process.hrtime.bigint() - started) / 1e6).toBeLessThan(1000);
 });
+
+function outcome(read: () => unknown): string {
+  try {
+    read();
+    return "ended";
+  } catch (error) {
+    return (error as Error).name;
+  }
+}

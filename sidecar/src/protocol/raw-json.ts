@@ -4,14 +4,7 @@
  *
  * On text that is no JSON every function still ends, with an answer that means nothing or a SyntaxError.
  */
-
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const BACKSLASH = 0x5c;
-const OPEN_ARRAY = 0x5b;
-const CLOSE_ARRAY = 0x5d;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
+import { charCode, endOfString, endOfValue, skipSpace } from "./json-scan.ts";
 
 /** One member of an object. `start` and `end` bound the value, `keyStart` and `keyEnd` the key with its quotes. */
 export interface RawMember {
@@ -46,12 +39,12 @@ export function nestingDepth(text: string): number {
   let deepest = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
-    if (code === QUOTE) {
+    if (code === charCode.quote) {
       at = endOfString(text, at) - 1;
-    } else if (code === OPEN_OBJECT || code === OPEN_ARRAY) {
+    } else if (code === charCode.openObject || code === charCode.openArray) {
       depth++;
       if (depth > deepest) deepest = depth;
-    } else if (code === CLOSE_OBJECT || code === CLOSE_ARRAY) {
+    } else if (code === charCode.closeObject || code === charCode.closeArray) {
       depth--;
     }
   }
@@ -60,21 +53,21 @@ export function nestingDepth(text: string): number {
 
 /** Whether the raw value is an object. Leading whitespace is allowed for. */
 export function isObject(value: string | undefined): value is string {
-  return value !== undefined && value.charCodeAt(skipSpace(value, 0)) === OPEN_OBJECT;
+  return value !== undefined && value.charCodeAt(skipSpace(value, 0)) === charCode.openObject;
 }
 
 /** Whether the raw value is an array. Leading whitespace is allowed for. */
 export function isArray(value: string | undefined): value is string {
-  return value !== undefined && value.charCodeAt(skipSpace(value, 0)) === OPEN_ARRAY;
+  return value !== undefined && value.charCodeAt(skipSpace(value, 0)) === charCode.openArray;
 }
 
 /** The members of an object in their order, duplicates included; none when the value is not an object. */
 export function members(objectText: string): RawMember[] {
   const found: RawMember[] = [];
   let at = skipSpace(objectText, 0);
-  if (objectText.charCodeAt(at) !== OPEN_OBJECT) return found;
+  if (objectText.charCodeAt(at) !== charCode.openObject) return found;
   at = skipSpace(objectText, at + 1);
-  while (objectText.charCodeAt(at) === QUOTE) {
+  while (objectText.charCodeAt(at) === charCode.quote) {
     const keyStart = at;
     const keyEnd = endOfString(objectText, at);
     // The colon stands between the key and its value.
@@ -83,7 +76,7 @@ export function members(objectText: string): RawMember[] {
     const key = decodeKey(objectText, keyStart, keyEnd);
     found.push({ key, value: objectText.slice(start, end), keyStart, keyEnd, start, end });
     at = skipSpace(objectText, end);
-    if (objectText.charCodeAt(at) !== COMMA) break;
+    if (objectText.charCodeAt(at) !== charCode.comma) break;
     at = skipSpace(objectText, at + 1);
   }
   return found;
@@ -93,14 +86,14 @@ export function members(objectText: string): RawMember[] {
 export function elements(arrayText: string): string[] {
   const found: string[] = [];
   let at = skipSpace(arrayText, 0);
-  if (arrayText.charCodeAt(at) !== OPEN_ARRAY) return found;
+  if (arrayText.charCodeAt(at) !== charCode.openArray) return found;
   at = skipSpace(arrayText, at + 1);
-  if (arrayText.charCodeAt(at) === CLOSE_ARRAY) return found;
+  if (arrayText.charCodeAt(at) === charCode.closeArray) return found;
   while (at < arrayText.length) {
     const end = endOfValue(arrayText, at);
     found.push(arrayText.slice(at, end));
     at = skipSpace(arrayText, end);
-    if (arrayText.charCodeAt(at) !== COMMA) break;
+    if (arrayText.charCodeAt(at) !== charCode.comma) break;
     at = skipSpace(arrayText, at + 1);
   }
   return found;
@@ -169,7 +162,7 @@ export function splice(text: string, edits: readonly Edit[]): string {
 
 /** The decoded string, or undefined where the raw value is absent or not a string. */
 export function text(value: string | undefined): string | undefined {
-  if (value === undefined || value.charCodeAt(skipSpace(value, 0)) !== QUOTE) return undefined;
+  if (value === undefined || value.charCodeAt(skipSpace(value, 0)) !== charCode.quote) return undefined;
   // JSON.parse and not a slice: a slice would keep the whole text it was cut from in memory.
   return JSON.parse(value) as string;
 }
@@ -183,61 +176,6 @@ export function quote(value: string): string {
 export function oneLine(jsonText: string): string {
   if (jsonText.indexOf("\n") === -1 && jsonText.indexOf("\r") === -1) return jsonText;
   return jsonText.replace(/[\r\n]/g, " ");
-}
-
-/** First position from `at` that is no JSON whitespace. */
-function skipSpace(source: string, at: number): number {
-  for (let code = source.charCodeAt(at); code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09; ) {
-    at++;
-    code = source.charCodeAt(at);
-  }
-  return at;
-}
-
-/** Position after the string that opens at `open`. */
-function endOfString(source: string, open: number): number {
-  let at = source.indexOf('"', open + 1);
-  while (at !== -1) {
-    let before = at - 1;
-    while (source.charCodeAt(before) === BACKSLASH) before--;
-    // An even number of backslashes escapes itself, an odd one escapes the quote.
-    if ((at - before) % 2 === 1) return at + 1;
-    at = source.indexOf('"', at + 1);
-  }
-  return source.length;
-}
-
-/** Position after the value that starts at `start`. */
-function endOfValue(source: string, start: number): number {
-  const first = source.charCodeAt(start);
-  if (first === QUOTE) return endOfString(source, start);
-  if (first !== OPEN_OBJECT && first !== OPEN_ARRAY) return endOfScalar(source, start);
-  let depth = 1;
-  let at = start + 1;
-  while (at < source.length) {
-    const code = source.charCodeAt(at);
-    if (code === QUOTE) {
-      at = endOfString(source, at);
-      continue;
-    }
-    at++;
-    if (code === OPEN_OBJECT || code === OPEN_ARRAY) depth++;
-    else if (code === CLOSE_OBJECT || code === CLOSE_ARRAY) {
-      depth--;
-      if (depth === 0) return at;
-    }
-  }
-  return source.length;
-}
-
-function endOfScalar(source: string, start: number): number {
-  let at = start;
-  while (at < source.length) {
-    const code = source.charCodeAt(at);
-    if (code === COMMA || code === CLOSE_OBJECT || code === CLOSE_ARRAY || code <= 0x20) break;
-    at++;
-  }
-  return at;
 }
 
 function decodeKey(source: string, keyStart: number, keyEnd: number): string {
