@@ -5,7 +5,14 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openAgentPool } from "../../src/adapters/agent/agent-pool.ts";
 import { openHttpAgent } from "../../src/adapters/agent/http-agent.ts";
 import type { Agent, AgentEvents, AgentExchange, AgentRequest } from "../../src/ports/agent.ts";
-import { chunk, plainReply, sseHead, startRawHttpServer, type RawHandler, type RawHttpServer } from "../support/raw-http-server.ts";
+import {
+  chunk,
+  plainReply,
+  sseHead,
+  startRawHttpServer,
+  type RawHandler,
+  type RawHttpServer,
+} from "../support/raw-http-server.ts";
 import { freePort, waitFor, within } from "../support/wait.ts";
 
 const post: AgentRequest = { method: "POST", path: "/rpc?x=1", headers: { "a2a-version": "1.0" }, body: '{"id":1}' };
@@ -73,7 +80,9 @@ describe("replies", () => {
 
   test("a reply that is compressed all the same is decoded", async () => {
     const result = await exchange((socket) => {
-      socket.write(plainReply(gzipSync('{"ok":true}'), { fields: ["content-type: application/json", "content-encoding: gzip"] }));
+      socket.write(
+        plainReply(gzipSync('{"ok":true}'), { fields: ["content-type: application/json", "content-encoding: gzip"] }),
+      );
     });
     expect(result.kind === "reply" && result.reply).toEqual({
       status: 200,
@@ -103,10 +112,16 @@ describe("how an exchange ends", () => {
     ["a close before the reply", (socket) => void socket.end()],
     ["a close in the middle of the headers", (socket) => void socket.end("HTTP/1.1 200 OK\r\ncontent-le")],
     ["a body shorter than its length", (socket) => void socket.end("HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{}")],
-    ["chunks without the last one", (socket) => void socket.end(`${sseHead.replace("text/event-stream", "application/json")}2\r\n{}\r\n`)],
+    [
+      "chunks without the last one",
+      (socket) => void socket.end(`${sseHead.replace("text/event-stream", "application/json")}2\r\n{}\r\n`),
+    ],
     ["bytes that are no HTTP", (socket) => void socket.end("SSH-2.0-OpenSSH_9\r\n")],
     ["a reply above the bound", (socket) => void socket.write(plainReply("x".repeat(200_001)))],
-    ["a compressed reply that does not decode", (socket) => void socket.write(plainReply("no gzip", { fields: ["content-encoding: gzip"] }))],
+    [
+      "a compressed reply that does not decode",
+      (socket) => void socket.write(plainReply("no gzip", { fields: ["content-encoding: gzip"] })),
+    ],
   ];
   test.each(broken)("%s is broken: the request may have been received", async (_name, handler) => {
     expect(await exchange(handler)).toMatchObject({ kind: "failed", end: "broken" });
@@ -120,7 +135,10 @@ describe("how an exchange ends", () => {
   });
 
   test("a path that cannot be sent is refused, not thrown", async () => {
-    expect(await exchange(() => {}, { ...post, path: "/a b\r\nx: y" })).toMatchObject({ kind: "failed", end: "refused" });
+    expect(await exchange(() => {}, { ...post, path: "/a b\r\nx: y" })).toMatchObject({
+      kind: "failed",
+      end: "refused",
+    });
   });
 
   test("a kept connection that the agent closes before the next request costs nothing", async () => {
@@ -171,7 +189,9 @@ describe("SSE replies", () => {
   });
 
   test("the last event of a complete body needs no blank line", async () => {
-    const events = await eventsOf((socket) => void socket.write(Buffer.concat([Buffer.from(sseHead), chunk("data: 1\n\ndata: 2"), chunk("")])));
+    const events = await eventsOf(
+      (socket) => void socket.write(Buffer.concat([Buffer.from(sseHead), chunk("data: 1\n\ndata: 2"), chunk("")])),
+    );
     expect(await collect(events)).toEqual(["1", "2"]);
   });
 
@@ -179,7 +199,9 @@ describe("SSE replies", () => {
     ["a missing last chunk", (socket) => void socket.end()],
     ["a reset", (socket) => void socket.resetAndDestroy()],
   ])("%s breaks the stream, and the event that broke off is none", async (_name, cut) => {
-    const events = await eventsOf((socket) => void socket.write(Buffer.concat([Buffer.from(sseHead), chunk("data: 1\n\ndata: 2")])));
+    const events = await eventsOf(
+      (socket) => void socket.write(Buffer.concat([Buffer.from(sseHead), chunk("data: 1\n\ndata: 2")])),
+    );
     const iterator = events[Symbol.asyncIterator]();
     expect(await iterator.next()).toEqual({ done: false, value: { name: "message", data: "1" } });
     for (const socket of server.sockets) cut(socket);
@@ -188,7 +210,10 @@ describe("SSE replies", () => {
   });
 
   test("a stream without framing ends clean with its connection", async () => {
-    const events = await eventsOf((socket) => void socket.end("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\ndata: 1\n\n"));
+    const events = await eventsOf(
+      (socket) =>
+        void socket.end("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\ndata: 1\n\n"),
+    );
     expect(await collect(events)).toEqual(["1"]);
     expect(events.end).toBe("clean");
   });

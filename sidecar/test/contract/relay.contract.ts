@@ -33,13 +33,18 @@ export function relayContract(name: string, setup: () => Promise<RelaySetup>): v
     test("an event arrives on the other instance as it was published, and at home too", async () => {
       const [there, here] = [await listen(relays.two), await listen(relays.one)];
       const events = [
-        relayedEvent(1, { kind: "task", payload: '{"task":{"id":"t1","text":"\\u0000 ü 𝄞 \\"x\\"","n":12345678901234567890}}' }),
+        relayedEvent(1, {
+          kind: "task",
+          payload: '{"task":{"id":"t1","text":"\\u0000 ü 𝄞 \\"x\\"","n":12345678901234567890}}',
+        }),
         relayedEvent(2, { kind: "artifact" }),
         relayedEvent(3, { payload: null }),
         relayedEvent(4, { terminal: true, epoch: 9_007_199_254_740_991 }),
       ];
       for (const event of events) relays.one.publishEvent(event);
-      await waitFor(() => there.length === 4 && here.length === 4, { message: () => `${there.length} and ${here.length}` });
+      await waitFor(() => there.length === 4 && here.length === 4, {
+        message: () => `${there.length} and ${here.length}`,
+      });
       expect(there).toEqual(events);
       expect(here).toEqual(events);
     });

@@ -48,7 +48,11 @@ afterAll(async () => {
 });
 
 relayContract("nats-server", async () => {
-  const relays = { one: openTo(nats.url), two: openTo(nats.url), stranger: openTo(nats.url, { agentKey: "c/ns/other" }) };
+  const relays = {
+    one: openTo(nats.url),
+    two: openTo(nats.url),
+    stranger: openTo(nats.url, { agentKey: "c/ns/other" }),
+  };
   await connected(...Object.values(relays));
   return { ...relays, close: () => closeAll(Object.values(relays)) };
 });
@@ -101,10 +105,13 @@ describe("over NATS", () => {
     relay.publishEvent(relayedEvent(1));
     relay.publishEvent(relayedEvent(2, { terminal: true }));
     relay.publishEvent(relayedEvent(2, { terminal: true }));
-    const kept = await waitFor(async () => {
-      const bodies = await manager.bodies("events");
-      return bodies.length >= 2 ? bodies : null;
-    }, { message: "the stream stayed empty" });
+    const kept = await waitFor(
+      async () => {
+        const bodies = await manager.bodies("events");
+        return bodies.length >= 2 ? bodies : null;
+      },
+      { message: "the stream stayed empty" },
+    );
     expect(kept).toEqual([relayedEvent(1).payload, relayedEvent(2).payload]);
     await manager.close();
   });
@@ -164,7 +171,8 @@ describe("P11: NATS away", () => {
       expect(performance.now() - start).toBeLessThan(1_000);
       const payload = "x".repeat(50_000);
       const before = process.memoryUsage().rss;
-      for (let generation = 1; generation <= 4_000; generation += 1) relay.publishEvent(relayedEvent(generation, { payload }));
+      for (let generation = 1; generation <= 4_000; generation += 1)
+        relay.publishEvent(relayedEvent(generation, { payload }));
       // 200 MB were offered; what is not confirmed is bounded to 8 MiB.
       expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024);
       own.resume();
@@ -172,10 +180,13 @@ describe("P11: NATS away", () => {
       const other = openTo(own.url);
       await connected(other);
       const heard = await listen(other);
-      await waitFor(() => {
-        relay.publishEvent(relayedEvent(1));
-        return heard.length > 0;
-      }, { message: "publishing did not go on" });
+      await waitFor(
+        () => {
+          relay.publishEvent(relayedEvent(1));
+          return heard.length > 0;
+        },
+        { message: "publishing did not go on" },
+      );
     } finally {
       await own.close();
     }
@@ -203,7 +214,11 @@ test.each([
   ["one server", "nats://nats:4222", { servers: ["nats:4222"], login: {}, tls: false }],
   ["no scheme and no port", "nats", { servers: ["nats"], login: {}, tls: false }],
   ["several servers", "nats://a:1, nats://b:2", { servers: ["a:1", "b:2"], login: {}, tls: false }],
-  ["user and password", "nats://u%40x:p%3Aw@a:1", { servers: ["a:1"], login: { user: "u@x", pass: "p:w" }, tls: false }],
+  [
+    "user and password",
+    "nats://u%40x:p%3Aw@a:1",
+    { servers: ["a:1"], login: { user: "u@x", pass: "p:w" }, tls: false },
+  ],
   ["a token", "nats://tok@a:1", { servers: ["a:1"], login: { token: "tok" }, tls: false }],
   ["tls", "tls://a:1", { servers: ["a:1"], login: {}, tls: true }],
 ])("NATS_URL with %s", (_name, url, expected) => {

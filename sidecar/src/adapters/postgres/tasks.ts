@@ -76,13 +76,16 @@ async function create(scope: Scope, creation: TaskCreation): Promise<CreateOutco
   return { kind: record.taken ? "id-taken" : "deposed" };
 }
 
+/** What two creations of one id run into when neither saw the other: the task's key, or its turn in flight. */
+const TAKEN_INDEXES = new Set(["task_pkey", "turn_in_flight_idx"]);
+
 async function tryCreate(scope: Scope, creation: TaskCreation): Promise<CreationRecord | "id-taken"> {
   const settings = { agent: scope.agent, windowSeconds: scope.idempotencyWindowSeconds };
   try {
     const [record] = await createTask(scope.prisma, settings, creation);
     return record ?? { epoch: null, mine: false, taken: false, turnExists: false };
   } catch (error) {
-    if (violatedIndex(error) === "task_pkey") return "id-taken";
+    if (TAKEN_INDEXES.has(violatedIndex(error) ?? "")) return "id-taken";
     throw error;
   }
 }
@@ -104,7 +107,7 @@ function settled(write: TaskWrite, record: SettleRecord): "committed" | "unsent"
 
 async function list(scope: Scope, query: ListQuery): Promise<ListPage> {
   const records = await listTasks(scope.prisma, scope.agent, query);
-  const views = viewsOf(records.filter((record) => record.position !== null));
+  const views = viewsOf(records);
   const totalSize = Math.max(0, ...records.map((record) => record.total));
   return { views: views.slice(0, query.pageSize), totalSize, more: views.length > query.pageSize };
 }
@@ -112,11 +115,22 @@ async function list(scope: Scope, query: ListQuery): Promise<ListPage> {
 function viewsOf(records: ViewRecord[]): TaskView[] {
   const views: TaskView[] = [];
   for (const record of records) {
-    const { position, total, snapshot, snapshotGeneration, eventGeneration, kind, payload, hidden, ...rest } = record;
-    const { eventEpoch, eventAttempt, ...task } = rest;
+    const {
+      position: _,
+      total: __,
+      snapshot,
+      snapshotGeneration,
+      eventGeneration,
+      kind,
+      payload,
+      hidden,
+      ...rest
+    } = record;
+    const { eventEpoch, eventAttempt, taskId, ...task } = rest;
+    if (taskId === null) continue;
     if (eventGeneration === null) {
       const stored = snapshot === null ? null : { generation: snapshotGeneration ?? 0, task: snapshot };
-      views.push({ task: taskRowOf(task), snapshot: stored, tail: [] });
+      views.push({ task: taskRowOf({ ...task, taskId }), snapshot: stored, tail: [] });
     } else {
       const event = { generation: eventGeneration, epoch: eventEpoch, attempt: eventAttempt, payload, hidden };
       views.at(-1)?.tail.push({ ...event, kind: kind as EventKind });

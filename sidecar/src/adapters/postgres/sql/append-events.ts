@@ -93,7 +93,7 @@ export async function appendEvents(
     ended as (
       update turn u set
         state = case when u.id is distinct from h.turn_id then 'bound' else coalesce(h.turn_state, u.state) end,
-        released = u.released or (u.id = h.turn_id and h.turn_state is null),
+        released = u.released or (u.id is not distinct from h.turn_id and h.turn_state is null),
         first_generation = case when u.id = h.first_of then h.base + 1 else u.first_generation end,
         last_generation = case
           when u.id = h.turn_id and h.turn_state is not null and (u.first_generation is not null or u.id = h.first_of)

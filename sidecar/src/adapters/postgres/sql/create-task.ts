@@ -16,7 +16,7 @@ export interface CreationRecord {
 /**
  * Moves the turn from dispatched to bound (or its end) where its epoch is the caller's, and only then inserts the task
  * and its events (I2). Nothing is moved when the task id is taken. Two creations of the same id at once: one of them
- * raises a violation of `task_pkey`, and nothing of it is stored.
+ * raises a unique violation, and nothing of it is stored.
  */
 export async function createTask(
   prisma: PrismaClient,

@@ -2,8 +2,10 @@ import { Prisma } from "../../../generated/client.ts";
 import { type TaskRecord, taskColumns } from "./task-columns.ts";
 
 /** One row of a view: the task with its snapshot (`eventGeneration` null), or one event of its tail. */
-export type ViewRecord = TaskRecord & {
-  /** Position of the task in the page, null on a row that carries only the total. */
+export type ViewRecord = Omit<TaskRecord, "taskId"> & {
+  /** Null on a row that stands for no task. */
+  taskId: string | null;
+  /** Position of the task in the page. */
   position: number | null;
   /** Number of all tasks the query finds; 0 on the rows of a tail. */
   total: number;
@@ -19,7 +21,7 @@ export type ViewRecord = TaskRecord & {
 
 /**
  * The views of the tasks in `page` (agent, id, position, total): first each task, then its tail. Large columns of a task
- * appear only on its first row. A page without tasks gives one row that carries nothing but the total.
+ * appear only on its first row. Where the page names no task that exists there is one row without a task id.
  */
 export const viewRows = Prisma.sql`
     select
