@@ -1,7 +1,6 @@
 /** What each condition says about a world. */
 import { PORT_NAME, PORTS, SECRET_KEYS } from "@durable-agent/crds/contract";
 import { credentialSecretNames, ownSecretKeys } from "../kubernetes/secret-keys.ts";
-import type { Workload } from "../kubernetes/objects.ts";
 import type { Assessment } from "./assessment.ts";
 import type { Finding } from "./conditions.ts";
 import { ownSecretName } from "./names.ts";
