@@ -5,16 +5,36 @@ import { EventWindow, resumePoint, succession } from "./replay.ts";
 describe("resumePoint", () => {
   const rows: [string, string | null | undefined, { generation: number; terminal: boolean }, unknown][] = [
     ["no cursor means a snapshot first", undefined, { generation: 5, terminal: false }, { kind: "snapshot" }],
-    ["a cursor below the head goes on behind it", "3", { generation: 5, terminal: false }, { kind: "after", generation: 3 }],
-    ["a cursor at the head of a living task waits", "5", { generation: 5, terminal: false }, { kind: "after", generation: 5 }],
-    ["a cursor at the head of a finished task has everything", "5", { generation: 5, terminal: true }, { kind: "ended" }],
+    [
+      "a cursor below the head goes on behind it",
+      "3",
+      { generation: 5, terminal: false },
+      { kind: "after", generation: 3 },
+    ],
+    [
+      "a cursor at the head of a living task waits",
+      "5",
+      { generation: 5, terminal: false },
+      { kind: "after", generation: 5 },
+    ],
+    [
+      "a cursor at the head of a finished task has everything",
+      "5",
+      { generation: 5, terminal: true },
+      { kind: "ended" },
+    ],
     ["a finished task still sends its tail", "4", { generation: 5, terminal: true }, { kind: "after", generation: 4 }],
     ["a cursor beyond the head counts as absent", "6", { generation: 5, terminal: false }, { kind: "snapshot" }],
     ["another server's cursor counts as absent", "b0c4-11", { generation: 5, terminal: false }, { kind: "snapshot" }],
     ["zero counts as absent", "0", { generation: 5, terminal: false }, { kind: "snapshot" }],
     ["a padded number counts as absent", "03", { generation: 5, terminal: false }, { kind: "snapshot" }],
     ["a fraction counts as absent", "3.0", { generation: 5, terminal: false }, { kind: "snapshot" }],
-    ["a number beyond exact integers counts as absent", "99999999999999999999", { generation: 5, terminal: false }, { kind: "snapshot" }],
+    [
+      "a number beyond exact integers counts as absent",
+      "99999999999999999999",
+      { generation: 5, terminal: false },
+      { kind: "snapshot" },
+    ],
   ];
   test.each(rows)("P3: %s", (_name, cursor, head, expected) => {
     expect(resumePoint(cursor, head)).toEqual(expected);
@@ -49,7 +69,13 @@ describe("EventWindow", () => {
     window.add(event(1));
     window.add(event(2));
     window.add(event(5));
-    expect([window.at(2), window.at(4), window.at(5)?.generation, window.length, window.size]).toEqual([undefined, undefined, 5, 1, 1]);
+    expect([window.at(2), window.at(4), window.at(5)?.generation, window.length, window.size]).toEqual([
+      undefined,
+      undefined,
+      5,
+      1,
+      1,
+    ]);
   });
 
   test("I6: whatever is added, it holds a gapless run that ends with the newest event and stays within its bounds", () => {
@@ -67,7 +93,7 @@ describe("EventWindow", () => {
             const held = [];
             for (let generation = 1; generation <= newest + 1; generation += 1) {
               const found = window.at(generation);
-              if (found !== undefined) expect(found.generation).toBe(generation);
+              expect(found?.generation ?? generation).toBe(generation);
               if (found !== undefined) held.push(found);
             }
             expect(held.at(-1)?.generation).toBe(newest);

@@ -6,7 +6,7 @@ import type { Clock } from "../ports/clock.ts";
 import { StoreError, type EventRow, type TaskStore } from "../ports/task-store.ts";
 import { isTerminal } from "../domain/task-state.ts";
 import type { Logger } from "./logger.ts";
-import type { FeedAttachment, FeedEvent, FeedReader, TaskFeed } from "./task-feeds.ts";
+import type { FeedAttachment, FeedEvent, FeedReader, TaskFeed } from "./task-feed.ts";
 
 /**
  * Why no event follows. `terminal`: the last event sent (or the cursor itself) is the task's end. `reached`: `until` was

@@ -3,6 +3,7 @@
  * fastify's own routing and parsing at once, because any path and any body belongs to the agent until proven otherwise.
  */
 import { METHODS, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import { fastify, type FastifyInstance } from "fastify";
 import type { Answer, HandleJsonRpc } from "../flows/answer.ts";
 import type { Logger } from "../flows/logger.ts";
@@ -35,7 +36,6 @@ const LINGER_MS = 2_000;
 export function buildApp(deps: AppDeps): FastifyInstance {
   const app = fastify({
     logger: false,
-    disableRequestLogging: true,
     exposeHeadRoutes: false,
     // While draining, requests are still answered (P8).
     return503OnClosing: false,
@@ -46,7 +46,9 @@ export function buildApp(deps: AppDeps): FastifyInstance {
     rewriteUrl: () => "/",
     http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: HEADERS_TIMEOUT_MS, ...upgradeChoice },
   });
-  for (const method of METHODS) if (method !== "CONNECT") app.addHttpMethod(method);
+  for (const method of METHODS) {
+    if (method !== "CONNECT" && !app.supportedMethods.includes(method)) app.addHttpMethod(method);
+  }
   app.addHook("onRequest", (request, reply, _done) => {
     reply.hijack();
     request.raw.url = request.originalUrl;
@@ -56,7 +58,11 @@ export function buildApp(deps: AppDeps): FastifyInstance {
     });
   });
   app.route({ method: app.supportedMethods, url: "/", handler: () => undefined });
-  if (Object.keys(upgradeChoice).length > 0) app.server.on("upgrade", deps.passThrough.upgrade);
+  if (Object.keys(upgradeChoice).length > 0) {
+    app.server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+      deps.passThrough.upgrade(request, socket, head),
+    );
+  }
   return app;
 }
 

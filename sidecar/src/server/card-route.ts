@@ -111,7 +111,12 @@ function matches(condition: string | undefined, etag: string): boolean {
 }
 
 function withVary(vary: string | string[] | undefined, names: readonly string[]): string {
-  const listed = [vary ?? []].flat().join(",").split(",").map((name) => name.trim()).filter((name) => name !== "");
+  const listed = [vary ?? []]
+    .flat()
+    .join(",")
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
   const known = new Set(listed.map((name) => name.toLowerCase()));
   return [...listed, ...names.filter((name) => !known.has(name.toLowerCase()))].join(", ");
 }

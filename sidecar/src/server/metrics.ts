@@ -68,8 +68,14 @@ export function createMetrics(sources: MetricsSources): Metrics {
   const events = counter("events_recorded_total", "Task events committed.");
   const turns = counter("turns_ended_total", "Turns ended here, by outcome.", ["outcome"]);
   const mapped = counter("ids_mapped_total", "Tasks whose public id differs from the agent's.");
-  const gaps = counter("gaps_filled_total", "Times a live reader had to read the log because a relayed event was missing.");
-  const signatures = counter("card_signatures_dropped_total", "Agent cards served without their signatures because a URL was changed.");
+  const gaps = counter(
+    "gaps_filled_total",
+    "Times a live reader had to read the log because a relayed event was missing.",
+  );
+  const signatures = counter(
+    "card_signatures_dropped_total",
+    "Agent cards served without their signatures because a URL was changed.",
+  );
   const grpc = gauge("card_grpc_interfaces", "GRPC interfaces of the agent's card; calls over them bypass the record.");
   addSources(gauge, sources);
 

@@ -60,11 +60,14 @@ interface Relayed {
   done: () => void;
 }
 
+const ASCII = /^[\x20-\x7e\t]*$/;
+
 /** The agent's reply, written to the client as it comes. */
 class ReplyRelay implements Dispatcher.DispatchHandler {
   readonly #exchange: Relayed;
   #controller: Dispatcher.DispatchController | null = null;
   #gone = false;
+  #bodyBegun = false;
 
   constructor(exchange: Relayed) {
     this.#exchange = exchange;
@@ -87,12 +90,21 @@ class ReplyRelay implements Dispatcher.DispatchHandler {
     const kept = new Set(Object.keys(forwardResponseHeaders(headers)));
     // The agent's own Date, or none: it is not this hop's to add.
     response.sendDate = false;
-    response.writeHead(status, statusMessage ?? "", keptFields(rawPairs(controller.rawHeaders, headers), kept));
-    response.flushHeaders();
+    const fields = keptFields(rawPairs(controller.rawHeaders, headers), kept);
+    response.writeHead(status, statusMessage ?? "", fields);
+    // A body that came along takes the head with it. Node flushes a lone head as UTF-8, which would change other bytes:
+    // such a head waits for the first byte of its body.
+    if (fields.every((text) => ASCII.test(text))) process.nextTick(() => this.#flushHead());
+  }
+
+  #flushHead(): void {
+    const { response } = this.#exchange;
+    if (!this.#bodyBegun && !response.writableEnded && !response.destroyed) response.flushHeaders();
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     const { response } = this.#exchange;
+    this.#bodyBegun = true;
     if (response.destroyed || response.write(chunk)) return;
     controller.pause();
     response.once("drain", () => controller.resume());
@@ -182,7 +194,9 @@ function joinSockets(
   const secure = agent.protocol === "https:";
   const host = agent.hostname.replace(/^\[|\]$/g, "");
   const port = Number(agent.port === "" ? (secure ? 443 : 80) : agent.port);
-  const target = secure ? connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}) }) : connectTcp({ host, port });
+  const target = secure
+    ? connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}) })
+    : connectTcp({ host, port });
   target.setNoDelay(true);
   target.once(secure ? "secureConnect" : "connect", () => {
     target.write(upgradeHead(request, prefix), "latin1");
@@ -191,7 +205,8 @@ function joinSockets(
   });
   target.once("error", (error) => {
     log.warn({ code: "code" in error ? error.code : error.name }, "an upgraded connection to the agent broke");
-    if (target.bytesRead === 0 && socket.writable) socket.end("HTTP/1.1 502 Bad Gateway\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    if (target.bytesRead === 0 && socket.writable)
+      socket.end("HTTP/1.1 502 Bad Gateway\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     else socket.destroy();
   });
   socket.once("error", () => target.destroy());

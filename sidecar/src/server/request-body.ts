@@ -21,7 +21,9 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
   if (Number(request.headers["content-length"] ?? 0) > maxBytes) return { kind: "too-large" };
   const raw = await collect(request, maxBytes);
   if (!Buffer.isBuffer(raw)) return { kind: raw };
-  const encoding = String(request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
+  const encoding = String(request.headers["content-encoding"] ?? "identity")
+    .trim()
+    .toLowerCase();
   if (encoding === "identity" || encoding === "") return { kind: "read", raw, text: textOf(raw) };
   const decode = decoders[encoding];
   if (decode === undefined) return { kind: "read", raw, text: null };

@@ -84,6 +84,7 @@ export function relayContract(name: string, setup: () => Promise<RelaySetup>): v
       await relays.one.joinTask("t1", () => heard.push("still")).joined;
       relays.one.publishEvent(relayedEvent(1));
       await waitFor(() => heard.length === 1, { message: "the second member heard nothing" });
+      expect(heard).toEqual(["still"]);
     });
 
     test("turns, nudges and claimable work are heard by whom they concern", async () => {

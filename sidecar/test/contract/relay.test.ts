@@ -63,7 +63,7 @@ describe("over NATS", () => {
     await connected(one, two);
     const heard = await listen(two);
     const sizes = ["x".repeat(100), "x".repeat(101), "ü".repeat(50), "ü".repeat(51)];
-    sizes.forEach((payload, index) => one.publishEvent(relayedEvent(index + 1, { payload })));
+    for (const [index, payload] of sizes.entries()) one.publishEvent(relayedEvent(index + 1, { payload }));
     await waitFor(() => heard.length === 4, { message: "events are missing" });
     expect(heard.map((event) => event.payload)).toEqual([sizes[0], null, sizes[2], null]);
   });
@@ -195,6 +195,7 @@ describe("P11: NATS away", () => {
   test("closing while it was never there ends at once", async () => {
     const relay = openTo(`nats://127.0.0.1:${await freePort()}`);
     await within(relay.close(), 3_000, "close hung");
+    expect(relay.connected).toBe(false);
   });
 
   test("the address is read again at every attempt", async () => {
@@ -204,6 +205,7 @@ describe("P11: NATS away", () => {
       const relay = openTo(own.url, { url: () => url });
       url = own.url;
       await connected(relay);
+      expect(relay.connected).toBe(true);
     } finally {
       await own.close();
     }

@@ -1,5 +1,11 @@
 /** An outsider on a NATS server: raw messages, and a stream over the product's subjects through JetStream's own API. */
-import { connect as connectClient, headers, type NatsConnection, type Subscription, type SubscriptionOptions } from "@nats-io/transport-node";
+import {
+  connect as connectClient,
+  headers,
+  type NatsConnection,
+  type Subscription,
+  type SubscriptionOptions,
+} from "@nats-io/transport-node";
 
 export interface NatsOutsider {
   publish(subject: string, body: string): void;
@@ -54,7 +60,9 @@ export async function jetstreamManagerOf(url: string): Promise<StreamManager> {
 }
 
 async function ask(connection: NatsConnection, subject: string, request: unknown): Promise<Record<string, unknown>> {
-  const reply = (await connection.request(subject, JSON.stringify(request), { timeout: 5_000 })).json<Record<string, unknown>>();
+  const reply = (await connection.request(subject, JSON.stringify(request), { timeout: 5_000 })).json<
+    Record<string, unknown>
+  >();
   if (reply["error"] !== undefined) throw new Error(`${subject}: ${JSON.stringify(reply["error"])}`);
   return reply;
 }

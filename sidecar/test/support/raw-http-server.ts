@@ -57,7 +57,10 @@ export async function startRawHttpServer(handler: RawHandler): Promise<RawHttpSe
 export function plainReply(body: string | Buffer, options: { status?: string; fields?: string[] } = {}): Buffer {
   const bytes = Buffer.from(body);
   const fields = [`content-length: ${bytes.length}`, ...(options.fields ?? ["content-type: application/json"])];
-  return Buffer.concat([Buffer.from(`HTTP/1.1 ${options.status ?? "200 OK"}\r\n${fields.join("\r\n")}\r\n\r\n`, "latin1"), bytes]);
+  return Buffer.concat([
+    Buffer.from(`HTTP/1.1 ${options.status ?? "200 OK"}\r\n${fields.join("\r\n")}\r\n\r\n`, "latin1"),
+    bytes,
+  ]);
 }
 
 export const sseHead = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";

@@ -134,7 +134,7 @@ export class MemoryRelay implements Relay {
   }
 
   close(): Promise<void> {
-    for (const leave of [...this.#leave]) leave();
+    for (const leave of this.#leave) leave();
     this.#listeners.length = 0;
     return Promise.resolve();
   }

@@ -70,7 +70,11 @@ class NatsRelay implements Relay {
     if (connection === null) return;
     const limit = Math.min(this.#maxPayloadBytes, (connection.info?.max_payload ?? Infinity) - HEADER_ROOM_BYTES);
     const body = event.payload !== null && fits(event.payload, limit) ? event.payload : null;
-    this.#publish(connection, { subject: keyed.subject, body: body ?? "", headers: eventHeaders(keyed.key, event, body === null) });
+    this.#publish(connection, {
+      subject: keyed.subject,
+      body: body ?? "",
+      headers: eventHeaders(keyed.key, event, body === null),
+    });
   }
 
   publishTurn(news: TurnNews): void {
@@ -193,7 +197,7 @@ class NatsRelay implements Relay {
       receive: (message) => {
         const value = read(message);
         if (value === null) return false;
-        for (const handler of [...membership.handlers]) this.#call(membership, handler, value);
+        for (const handler of membership.handlers) this.#call(membership, handler, value);
         return true;
       },
     };
