@@ -14,7 +14,7 @@ import { startNats } from "../../sidecar/test/support/nats.ts";
 import { startPostgres } from "../../sidecar/test/support/postgres.ts";
 import { stopAllProcesses } from "../../sidecar/test/support/processes.ts";
 import type { Backing } from "../support/replica.ts";
-import { migrateDatabase } from "../support/replica.ts";
+import { migrateDatabase, requireBuiltSidecar } from "../support/replica.ts";
 import { playWith } from "./act-with.ts";
 import { playWithout } from "./act-without.ts";
 import type { Fleet } from "./fleet.ts";
@@ -121,6 +121,7 @@ async function play(stage: Stage, only: string | undefined): Promise<number> {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { only: { type: "string" } } });
+  if (values.only !== "without") requireBuiltSidecar();
   const timeline = new Timeline(process.stdout);
   const cleanUp = new CleanUp();
   const directory = await mkdtemp(join(tmpdir(), "durable-agent-demo-"));

@@ -65,9 +65,14 @@ export interface RunningSidecar extends RunningProcess {
 
 const SIDECAR = fileURLToPath(new URL("../../sidecar/dist/main.js", import.meta.url));
 
+/** Throws with what to do when the sidecar has not been built. */
+export function requireBuiltSidecar(): void {
+  if (!existsSync(SIDECAR)) throw new Error("the sidecar is not built: npm run build -w durable-agent-sidecar");
+}
+
 /** Starts a sidecar and waits until it is ready. Rejects with its last words when it does not get there. */
 export async function startSidecar(start: SidecarStart): Promise<RunningSidecar> {
-  if (!existsSync(SIDECAR)) throw new Error(`${SIDECAR} is missing: npm run build -w durable-agent-sidecar`);
+  requireBuiltSidecar();
   const port = await freePort();
   const adminPort = await freePort();
   const child = spawnProcess(process.execPath, [SIDECAR], {
