@@ -10,7 +10,7 @@ import type { NewEvent } from "../ports/task-store.ts";
 import type { Dialect } from "../protocol/dialect.ts";
 import { eventBody, statusHead } from "../protocol/events.ts";
 import { JsonObject } from "../protocol/json-object.ts";
-import { elements, isArray, isObject, member, members, quote, text } from "../protocol/raw-json.ts";
+import { elements, isArray, isObject, member, memberOf, members, quote, text } from "../protocol/raw-json.ts";
 import { canonicalValue } from "../protocol/same-value.ts";
 import { stateName } from "../protocol/states.ts";
 import { artifactId, FoldedArtifact } from "./folded-artifact.ts";
@@ -213,23 +213,23 @@ function mergeTask(fold: Fold, task: string): void {
 
 function foldStatus(fold: Fold, update: string): void {
   fold.opened = true;
-  const event = JsonObject.parse(update);
-  const status = event.get("status");
+  const event = members(update);
+  const status = memberOf(event, "status");
   if (isObject(status)) {
     fold.task.set("status", status);
     readStatus(fold);
     const message = member(status, "message");
     if (isObject(message)) addMessage(fold, message);
   }
-  mergeMetadata(fold, event.get("metadata"));
+  mergeMetadata(fold, memberOf(event, "metadata"));
 }
 
 function foldArtifact(fold: Fold, update: string): void {
   fold.opened = true;
-  const event = JsonObject.parse(update);
-  const artifact = event.get("artifact");
+  const event = members(update);
+  const artifact = memberOf(event, "artifact");
   if (isObject(artifact)) {
-    const known = event.get("append") === "true" ? artifactOf(fold, artifactId(artifact)) : undefined;
+    const known = memberOf(event, "append") === "true" ? artifactOf(fold, artifactId(artifact)) : undefined;
     if (known === undefined) putArtifact(fold, artifact);
     else {
       fold.held -= known.length;
@@ -237,7 +237,7 @@ function foldArtifact(fold: Fold, update: string): void {
       fold.held += known.length;
     }
   }
-  mergeMetadata(fold, event.get("metadata"));
+  mergeMetadata(fold, memberOf(event, "metadata"));
 }
 
 function readStatus(fold: Fold): void {

@@ -1,5 +1,5 @@
 import { JsonObject } from "../protocol/json-object.ts";
-import { elements, isObject, member, members, text } from "../protocol/raw-json.ts";
+import { elements, isObject, member, memberOf, members, text } from "../protocol/raw-json.ts";
 import { sameValue } from "../protocol/same-value.ts";
 
 /**
@@ -28,17 +28,17 @@ export class FoldedArtifact {
   append(chunk: string): void {
     const opened = this.#open();
     this.#whole = null;
-    const added = JsonObject.parse(chunk);
+    const added = members(chunk);
     if (!opened.object.has("parts")) opened.object.set("parts", "[]");
-    for (const part of elements(added.get("parts") ?? "[]")) {
+    for (const part of elements(memberOf(added, "parts") ?? "[]")) {
       opened.parts.push(part);
       this.#length += part.length + 1;
     }
     for (const key of ["name", "description"]) {
-      const value = added.get(key);
+      const value = memberOf(added, key);
       if (text(value)) this.#set(opened.object, key, value ?? "null");
     }
-    const metadata = added.get("metadata");
+    const metadata = memberOf(added, "metadata");
     if (isObject(metadata)) this.#mergeMetadata(opened, metadata);
   }
 

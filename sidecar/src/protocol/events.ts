@@ -63,7 +63,12 @@ export interface EventBody {
   body: string;
 }
 
-const wrappers = { task: "task", message: "message", statusUpdate: "status", artifactUpdate: "artifact" } as const;
+const wrappers10 = [
+  ["task", "task"],
+  ["message", "message"],
+  ["statusUpdate", "status"],
+  ["artifactUpdate", "artifact"],
+] as const;
 const kinds03 = {
   task: "task",
   message: "message",
@@ -75,7 +80,7 @@ const kinds03 = {
 export function eventBody(dialect: Dialect, payload: string): EventBody {
   const list = members(payload);
   if (dialect === "1.0") {
-    for (const [name, kind] of Object.entries(wrappers)) {
+    for (const [name, kind] of wrappers10) {
       const body = memberOf(list, name);
       if (isObject(body)) return { kind, body };
     }

@@ -1,4 +1,4 @@
-import { members, memberOf, oneLine } from "./raw-json.ts";
+import { isJson, isObject, member, memberOf, members, oneLine, text } from "./raw-json.ts";
 
 /** A request body. `id` is the raw JSON token, undefined where the member is missing; `text` is the whole body. */
 export type ParsedCall =
@@ -14,16 +14,15 @@ export type ParsedReply =
 
 /** Reads a request. `other` (no JSON, a batch, no JSON-RPC 2.0 call) is for the agent to judge: it passes through. */
 export function parseCall(body: string): ParsedCall {
-  const parsed = parseObject(body);
-  if (parsed === undefined || parsed["jsonrpc"] !== "2.0" || typeof parsed["method"] !== "string") {
-    return { kind: "other" };
-  }
+  if (!isJson(body)) return { kind: "other" };
   const list = members(body);
+  const method = text(memberOf(list, "method"));
+  if (method === undefined || text(memberOf(list, "jsonrpc")) !== "2.0") return { kind: "other" };
   const id = memberOf(list, "id");
   return {
     kind: "call",
     id: id === undefined ? undefined : oneLine(id),
-    method: parsed["method"],
+    method,
     params: memberOf(list, "params"),
     text: body,
   };
@@ -34,18 +33,17 @@ export function parseCall(body: string): ParsedCall {
  * members.
  */
 export function parseReply(body: string): ParsedReply {
-  const parsed = parseObject(body);
-  if (parsed === undefined) return { kind: "other" };
+  if (!isJson(body)) return { kind: "other" };
   const list = members(oneLine(body));
   const id = memberOf(list, "id");
-  const error = parsed["error"];
-  if (typeof error === "object" && error !== null) {
-    const code = (error as { code?: unknown }).code;
-    return { kind: "error", id, error: memberOf(list, "error") ?? "null", code: typeof code === "number" ? code : 0 };
+  const error = memberOf(list, "error");
+  if (isObject(error)) {
+    const code = Number(member(error, "code") ?? "0");
+    return { kind: "error", id, error, code: Number.isNaN(code) ? 0 : code };
   }
   const result = memberOf(list, "result");
   if (result !== undefined) return { kind: "result", id, result };
-  return parsed["jsonrpc"] === "2.0" ? { kind: "empty", id } : { kind: "other" };
+  return text(memberOf(list, "jsonrpc")) === "2.0" ? { kind: "empty", id } : { kind: "other" };
 }
 
 /** Whether SDK servers take this id: a string, an integer, null, or none. Others get invalid-params, with the id echoed. */
@@ -69,14 +67,4 @@ export function errorEnvelope(id: string | undefined, error: string): string {
 export function callEnvelope(id: string, method: string, params: string | undefined): string {
   const suffix = params === undefined ? "" : `,"params":${params}`;
   return `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)}${suffix}}`;
-}
-
-function parseObject(body: string): Record<string, unknown> | undefined {
-  try {
-    const parsed: unknown = JSON.parse(body);
-    if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return undefined;
-    return parsed as Record<string, unknown>;
-  } catch {
-    return undefined;
-  }
 }

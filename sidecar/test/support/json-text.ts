@@ -45,7 +45,13 @@ const numberText = fc.constantFrom(
   "123456789012345678901234567890",
 );
 
-const keyText = fc.oneof(fc.constantFrom('"a"', '"b"', '"\\u0061"', '""', '"__proto__"', '"id"'), stringText);
+/**
+ * Keys that begin with a backslash are left out: V8 (13.6) takes the escape of a later key for one of them, so that after
+ * `{"\\":1}` it reads `{"\u0061":1}` as `{"\\":1}`, and JSON.parse can be no reference for those.
+ */
+const keyText = fc
+  .oneof(fc.constantFrom('"a"', '"b"', '"\\u0061"', '""', '"__proto__"', '"id"'), stringText)
+  .filter((key) => !(JSON.parse(key) as string).startsWith("\\"));
 
 /** The text of one JSON value, without whitespace around it. */
 export const {
