@@ -4,7 +4,7 @@
 // A cluster belongs to a folder and not to the process that started it: `startCluster`, `attachCluster` and `stopCluster`
 // may be called by different processes. There is one cluster per machine (its addresses are fixed).
 
-import { mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ import { createCgroups } from "./node/cgroups.ts";
 import { auditLogOf, startApi, startControllers } from "./node/control-servers.ts";
 import { createPrivateFolders, isHolder, missingPrivateFolders, removePrivateFolders } from "./node/holder.ts";
 import { locateNode } from "./node/machine.ts";
-import { createBridge, removeBridge } from "./node/network.ts";
+import { createBridge, isBridgeThere, removeBridge } from "./node/network.ts";
 import {
   createPlace,
   importImages,
@@ -44,6 +44,8 @@ export interface ClusterOptions {
   readonly nodes?: number;
   /** Seconds after which a silent node counts as lost; Kubernetes' own default is 40. */
   readonly nodeGraceSeconds?: number;
+  /** Whether the cluster outlives the process that started it; otherwise the next start may clear it away. */
+  readonly isKept?: boolean;
   /** Receives one line per step. */
   readonly report?: (line: string) => void;
 }
@@ -97,18 +99,33 @@ function contextOf(folder: string, state: ClusterState, report: (line: string) =
   return { folder, programs: tools.paths, authority, address, kubeconfig, state, report };
 }
 
+function isAlive(pid: number): boolean {
+  return existsSync(`/proc/${pid}`);
+}
+
+/** Takes down what an ended process has left; throws when a cluster is in use on this machine. */
+async function clearAbandoned(folder: string): Promise<void> {
+  const state = readState(folder);
+  const holder = state?.nodes[1]?.holder;
+  const isRunning = holder !== undefined && isHolder(holder.pid, nodeFolder(folder, 1));
+  if (isRunning && (state?.ownerPid === undefined || isAlive(state.ownerPid))) {
+    throw new Error(`cluster: one is running in ${folder}; end it first (node e2e/cluster/main.ts down)`);
+  }
+  await stopCluster(folder);
+  if (await isBridgeThere()) throw new Error("cluster: another one is running on this machine, in another folder");
+}
+
 /**
- * Starts a cluster and resolves when its nodes are ready (5–8 s). What an earlier cluster in the same folder has left is
- * taken down first. Throws with the reason, and leaves nothing behind, when something is missing or does not come up.
+ * Starts a cluster and resolves when its nodes are ready (5–8 s). What an ended process has left in the same folder is
+ * taken down first. Throws with the reason, and leaves nothing behind, when something is missing, does not come up, or
+ * a cluster is in use already.
  */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const folder = options.folder ?? defaultFolder();
-  await stopCluster(folder);
-  const context = contextOf(
-    folder,
-    { nodes: {}, sysctls: saveSysctls(), createdFolders: missingPrivateFolders() },
-    createReport(options),
-  );
+  await clearAbandoned(folder);
+  const state: ClusterState = { nodes: {}, sysctls: saveSysctls(), createdFolders: missingPrivateFolders() };
+  if (options.isKept !== true) state.ownerPid = process.pid;
+  const context = contextOf(folder, state, createReport(options));
   try {
     mkdirSync(join(folder, "pki"), { recursive: true });
     writeState(folder, context.state);

@@ -20,7 +20,7 @@ function running(): Cluster {
 switch (command) {
   case "up": {
     const nodes = Number(values.nodes ?? 1);
-    const cluster = await startCluster({ images: archives, nodes, report: (line) => console.log(line) });
+    const cluster = await startCluster({ images: archives, nodes, isKept: true, report: (line) => console.log(line) });
     console.log(`export KUBECONFIG=${cluster.kubeconfig}`);
     break;
   }

@@ -14,6 +14,11 @@ export function networkNamespace(node: NodeAddress): string {
   return join("/run/netns", node.link);
 }
 
+/** Whether a cluster's bridge exists. */
+export async function isBridgeThere(): Promise<boolean> {
+  return await commandSucceeds("ip", ["link", "show", bridge.name]);
+}
+
 /** Creates the bridge with the machine's address. */
 export async function createBridge(): Promise<void> {
   await ip("link", "add", bridge.name, "type", "bridge");

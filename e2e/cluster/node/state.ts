@@ -11,6 +11,8 @@ export interface ClusterState {
   /** Nodes whose network or namespaces may exist, by index. */
   nodes: Record<number, { holder?: Holder }>;
   sysctls: SavedSysctls;
+  /** The process without which nobody needs the cluster; absent when it was started to stay. */
+  ownerPid?: number;
   /** Folders of the machine that did not exist before. */
   createdFolders: readonly string[];
   /** Image archives that a further node gets too. */
