@@ -8,6 +8,7 @@ import type { Logger } from "../flows/logger.ts";
 import type { Agent, AgentReply } from "../ports/agent.ts";
 import { etagOf, rewriteCard } from "../protocol/card.ts";
 import { forwardResponseHeaders, turnHeaders, type Headers } from "../protocol/headers.ts";
+import { requestOrigin } from "../protocol/request-origin.ts";
 import { agentUnreachable, refuse } from "./error-handler.ts";
 import type { PassThrough } from "./pass-through.ts";
 
@@ -67,7 +68,7 @@ function rewrite(deps: CardRouteDeps, request: IncomingMessage, reply: AgentRepl
   const asReceived = { status, headers: forwardResponseHeaders(reply.headers), body: reply.bytes ?? reply.body };
   if (status !== 200 || reply.bytes !== undefined) return asReceived;
   const { agentUrl, publicUrl } = deps;
-  const card = rewriteCard(reply.body, { agentUrl, publicUrl, requestOrigin: requestOrigin(request) });
+  const card = rewriteCard(reply.body, { agentUrl, publicUrl, requestOrigin: requestOrigin(request.headers) });
   deps.onGrpcInterfaces(card.grpcInterfaces);
   if (card.signaturesDropped) deps.onSignaturesDropped();
   const headers = forwardResponseHeaders(reply.headers, { bodyChanged: card.changed });
@@ -88,19 +89,6 @@ function sendReply(request: IncomingMessage, response: ServerResponse, reply: Ca
   const body = typeof reply.body === "string" ? Buffer.from(reply.body) : reply.body;
   response.writeHead(reply.status, { ...reply.headers, "content-length": body.length });
   response.end(request.method === "HEAD" ? undefined : body);
-}
-
-/** Scheme and host as the client sees them, from the nearest proxy that tells them. */
-function requestOrigin(request: IncomingMessage): string {
-  const { headers } = request;
-  const proto = first(headers["x-forwarded-proto"]) ?? "http";
-  const host = first(headers["x-forwarded-host"]) ?? headers.host ?? "localhost";
-  return `${proto}://${host}`;
-}
-
-function first(value: string | string[] | undefined): string | undefined {
-  const text = (Array.isArray(value) ? value[0] : value)?.split(",", 1)[0]?.trim();
-  return text === "" ? undefined : text;
 }
 
 /** If-None-Match compares weakly (RFC 9110 §13.1.2). */
