@@ -1,4 +1,5 @@
 /** Act two: the same agents, each with a sidecar. Whatever is asked of any replica, the answer is the same. */
+import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { DemoClient, Seen } from "./client.ts";
 import { attempt, describeError } from "./client.ts";
@@ -6,7 +7,11 @@ import type { Fleet } from "./fleet.ts";
 import type { Flavour } from "./flavour.ts";
 import { gather, narrate, readUntil, shortId } from "./narrate.ts";
 import { resumeAcrossReplicas } from "./resume-scene.ts";
+import { playScenes } from "./scenes.ts";
 import type { Timeline } from "./timeline.ts";
+
+/** How fast the work goes on that is to be canceled. */
+const CANCELED_PACE_MS = 30;
 
 /** What every scene of this act has. */
 export interface Stage {
@@ -28,11 +33,7 @@ export async function playWith(timeline: Timeline, flavour: Flavour, fleet: Flee
     await flavour.connect(three.url),
   ] as const;
   const stage = { timeline, flavour, fleet, clients };
-  await readAnywhere(stage);
-  await throughTheBalancer(stage);
-  await cancelAnywhere(stage);
-  await answerAnywhere(stage);
-  await resumeAcrossReplicas(stage);
+  await playScenes(stage, [readAnywhere, throughTheBalancer, cancelAnywhere, answerAnywhere, resumeAcrossReplicas]);
 }
 
 async function readAnywhere({ timeline, fleet, clients }: Stage): Promise<void> {
@@ -100,11 +101,12 @@ async function throughTheBalancer({ timeline, flavour, fleet }: Stage): Promise<
   );
 }
 
-async function cancelAnywhere({ timeline, fleet, clients }: Stage): Promise<void> {
+async function cancelAnywhere({ timeline, flavour, fleet, clients }: Stage): Promise<void> {
   timeline.scene("A cancel reaches the work, wherever it is sent");
   const [one, , three] = fleet.replicas;
-  timeline.note("client", `stream "count 1000 every 30ms" through ${one.name}`);
-  const events = narrate(timeline, one.name, clients[0].stream("count 1000 every 30ms"));
+  const text = `count 1000 every ${CANCELED_PACE_MS}ms`;
+  timeline.note("client", `stream "${text}" through ${one.name}`);
+  const events = narrate(timeline, one.name, clients[0].stream(text));
   const { taskId } = await readUntil(events, (seen) => seen.kind === "artifact");
   const rest = gather(events);
   const canceled = await attempt(clients[2].cancel(taskId));
@@ -119,7 +121,22 @@ async function cancelAnywhere({ timeline, fleet, clients }: Stage): Promise<void
   const last = (await rest).findLast((seen) => seen.state !== null);
   timeline.expect(`the stream on ${one.name} ends with canceled`, last?.state === "canceled", () => `${last?.state}`);
   const reached = await fleet.canceledIn(one);
-  timeline.expect(`the executor on ${one.name} was told and stopped`, reached.includes(taskId));
+  timeline.expect(`the executor on ${one.name} was told`, reached.includes(taskId));
+  await expectStandstill({ timeline, flavour, fleet, clients }, taskId);
+}
+
+/** Asks the agent itself, behind its sidecar's back, whether it counts on. */
+async function expectStandstill({ timeline, flavour, fleet }: Stage, taskId: string): Promise<void> {
+  const agent = await flavour.connect(fleet.replicas[0].agent.url);
+  const before = await agent.get(taskId);
+  await delay(5 * CANCELED_PACE_MS);
+  const after = await agent.get(taskId);
+  const standsStill = after.state === "canceled" && after.text === before.text;
+  timeline.expect(
+    "and stopped: the agent itself says canceled and counts no further",
+    standsStill,
+    () => `${after.state} ${after.text}`,
+  );
 }
 
 async function answerAnywhere({ timeline, fleet, clients }: Stage): Promise<void> {

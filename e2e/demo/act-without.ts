@@ -4,6 +4,7 @@ import { attempt, describeError, isNotFound } from "./client.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Flavour } from "./flavour.ts";
 import { narrate, readUntil, shortId } from "./narrate.ts";
+import { playScenes } from "./scenes.ts";
 import type { Timeline } from "./timeline.ts";
 
 interface Stage {
@@ -17,10 +18,7 @@ export async function playWithout(timeline: Timeline, flavour: Flavour, fleet: F
   timeline.line(`  ${flavour.title}`);
   const client = await flavour.connect(fleet.balancer.url);
   timeline.note("client", `read the card through the balancer, from ${client.servedBy}`);
-  const stage = { timeline, client };
-  await readAndResume(stage);
-  await cancelElsewhere(stage);
-  await answerElsewhere(stage);
+  await playScenes({ timeline, client }, [readAndResume, cancelElsewhere, answerElsewhere]);
 }
 
 async function readAndResume({ timeline, client }: Stage): Promise<void> {
