@@ -206,7 +206,8 @@ describe.skipIf(tools.kind === "missing")("a cluster with nodes", () => {
       },
     };
     await cluster.kubectl(["apply", "-f", "-"], JSON.stringify(job));
-    await cluster.kubectl(["wait", "-n", "secure", "--for=condition=complete", "job/once", "--timeout=60s"]);
+    const wait = ["wait", "-n", "secure", "--for=condition=complete", "job/once", "--timeout=60s"];
+    await expect(cluster.kubectl(wait)).resolves.toContain("condition met");
   });
 
   it("moves pods from a drained node to another and reaches them there", async () => {

@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { attachCluster, type Cluster, startCluster, stopCluster } from "./cluster.ts";
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { nodes: { type: "string" } } });
-const [command, ...archives] = positionals;
+const [command = "", ...archives] = positionals;
 
 function running(): Cluster {
   const cluster = attachCluster();
@@ -17,23 +17,24 @@ function running(): Cluster {
   return cluster;
 }
 
-switch (command) {
-  case "up": {
+const commands: Readonly<Record<string, () => Promise<void>>> = {
+  up: async () => {
     const nodes = Number(values.nodes ?? 1);
-    const cluster = await startCluster({ images: archives, nodes, isKept: true, report: (line) => console.log(line) });
+    const report = (line: string): void => console.log(line);
+    const cluster = await startCluster({ images: archives, nodes, isKept: true, report });
     console.log(`export KUBECONFIG=${cluster.kubeconfig}`);
-    break;
-  }
-  case "load":
+  },
+  load: async () => {
     for (const archive of archives) await running().loadImages(archive);
-    break;
-  case "add-node":
-    console.log(await running().addNode());
-    break;
-  case "down":
-    await stopCluster();
-    break;
-  default:
-    console.error("usage: node e2e/cluster/main.ts up [--nodes N] [image.tar …] | load image.tar … | add-node | down");
-    process.exitCode = 64;
+  },
+  "add-node": async () => console.log(await running().addNode()),
+  down: async () => await stopCluster(),
+};
+
+const run = commands[command];
+if (run === undefined) {
+  console.error("usage: node e2e/cluster/main.ts up [--nodes N] [image.tar …] | load image.tar … | add-node | down");
+  process.exitCode = 64;
+} else {
+  await run();
 }

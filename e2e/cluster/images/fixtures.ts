@@ -103,11 +103,13 @@ export async function postgresImage(busybox: string): Promise<Image> {
   const libraries = folders.flatMap((folder) => folderEntries(folder, folder));
   const isUseful = (entry: TarEntry): boolean => !/\/bitcode\/|llvmjit|\/locale\//.test(entry.path);
   const data: TarEntry = { kind: "directory", path: "data", mode: 0o777 };
+  // Debian's server looks for the system's time zones; UTC is built in, an empty folder keeps it from complaining.
+  const timeZones: TarEntry = { kind: "directory", path: "usr/share/zoneinfo" };
   return {
     name: "localhost/fixture-postgres:test",
     layers: [
       [...baseEntries(), ...shellEntries(busybox)],
-      [...programEntries(programs), ...libraries.filter(isUseful), start, data],
+      [...programEntries(programs), ...libraries.filter(isUseful), start, data, timeZones],
     ],
     entrypoint: ["/app/start"],
     user: ordinaryUser,
