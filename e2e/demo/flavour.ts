@@ -14,7 +14,7 @@ export interface Flavour {
   /** Headers of its version, for calls without an SDK client. */
   headers: Record<string, string>;
   /** Bodies for calls without an SDK client. */
-  streamBody(text: string): string;
+  streamBody(text: string, messageId?: string): string;
   subscribeBody(taskId: string): string;
   getBody(taskId: string): string;
 }
@@ -25,8 +25,8 @@ const a2a1: Flavour = {
   connect: connectClient1,
   rpcPath: "/a2a/jsonrpc",
   headers: { "A2A-Version": "1.0" },
-  streamBody: (text) =>
-    call("SendStreamingMessage", { message: { messageId: randomUUID(), role: "ROLE_USER", parts: [{ text }] } }),
+  streamBody: (text, messageId = randomUUID()) =>
+    call("SendStreamingMessage", { message: { messageId, role: "ROLE_USER", parts: [{ text }] } }),
   subscribeBody: (id) => call("SubscribeToTask", { id }),
   getBody: (id) => call("GetTask", { id }),
 };
@@ -37,9 +37,9 @@ const a2a03: Flavour = {
   connect: connectClient03,
   rpcPath: "/",
   headers: {},
-  streamBody: (text) => {
+  streamBody: (text, messageId = randomUUID()) => {
     const parts = [{ kind: "text", text }];
-    return call("message/stream", { message: { kind: "message", messageId: randomUUID(), role: "user", parts } });
+    return call("message/stream", { message: { kind: "message", messageId, role: "user", parts } });
   },
   subscribeBody: (id) => call("tasks/resubscribe", { id }),
   getBody: (id) => call("tasks/get", { id }),

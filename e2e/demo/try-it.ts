@@ -15,7 +15,8 @@ export function printCallsToTry(timeline: Timeline, open: readonly { flavour: Fl
       "  # the card, as clients find it; its URL follows the address it was asked at",
       `  curl -s ${fleet.balancer.url}/.well-known/agent-card.json`,
       "  # a stream through the first replica; every event has its number as its id",
-      curl(one.url, flavour.streamBody("count 30 every 500ms")),
+      // Not a UUID: pasted twice it is two tasks, where a retried UUID would join the first one.
+      curl(one.url, flavour.streamBody("count 30 every 500ms", "by-hand")),
       "  # the same task through the second one: TASK is the id in the first event",
       curl(two.url, flavour.getBody("TASK")),
       "  # follow it through the third one, from its sixth event on, while it runs or after its end",
