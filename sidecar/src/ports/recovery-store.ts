@@ -58,7 +58,9 @@ export interface RecoveryStore {
   readPulses(): Promise<InstancePulse[]>;
   /**
    * Takes orphaned work: of `from` and `predecessors`, of instances whose row is gone, and what was released. A
-   * dispatched or bound turn gets attempt + 1 (a released one was counted as a hand-over already), its epoch + 1.
+   * dispatched or bound turn gets attempt + 1 (a released one was counted as a hand-over already), its epoch + 1. A
+   * cancel mark that the former owner had taken counts as not taken. Where no turn is in flight and one is queued, the
+   * first of them is promoted.
    */
   claimWork(request: ClaimRequest): Promise<ClaimedWork>;
   /**
@@ -76,10 +78,17 @@ export interface RecoveryStore {
    * (epoch + 1), turns in flight count a hand-over; whoever claims first goes on at once.
    */
   releaseWork(instance: string): Promise<{ taskIds: string[]; turnIds: string[] }>;
+  /** Gives up one turn in flight, and its task with it, for whoever claims it (a hand-over). False = not ours any more. */
+  releaseTurn(turnId: string, owner: { instance: string; epoch: number }): Promise<boolean>;
   /** Marks the instance as draining or not: draining ones are assigned nothing. */
   setDraining(instance: string, draining: boolean): Promise<void>;
   /** The youngest living instance that is not draining and not `self`; null when alone. */
   youngestInstance(self: string): Promise<string | null>;
   /** Turns assigned to an instance that is gone and that no claim covers (calls): ended as failed. Returns their ids. */
   failOrphanedCalls(from: string[]): Promise<string[]>;
+  /**
+   * Deletes finished tasks past their retention with all that hangs on them, ended turns past the idempotency window
+   * and rows of instances long gone, at most `limit` of each (P12).
+   */
+  sweep(retentionSeconds: number, limit: number): Promise<{ tasks: number; turns: number; instances: number }>;
 }
