@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ClaimedDataDir, claimDataDir } from "../../src/adapters/embedded/data-dir.ts";
 import { startEmbeddedPostgres } from "../../src/adapters/embedded/postgres.ts";
 import { findPostgresBinaries } from "../../src/adapters/embedded/postgres-binaries.ts";
+import { makeServerFolder, runPostgresServer } from "../../src/adapters/embedded/postgres-server.ts";
 import { spawnProcess } from "../support/processes.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -65,7 +67,7 @@ describe("the embedded Postgres", () => {
     dataDir.release();
   });
 
-  test("stops the server a killed sidecar left behind and takes its data over", async () => {
+  test("ends with the sidecar, also when that is killed, and the next one takes its data over", async () => {
     const program = join(root, "leaver.ts");
     const embedded = new URL("../../src/adapters/embedded/", import.meta.url).href;
     await writeFile(
@@ -83,10 +85,32 @@ describe("the embedded Postgres", () => {
     expect(await claimDataDir(join(root, "data"))).toEqual({ kind: "held" });
     leaver.kill("SIGKILL");
     await leaver.exited;
+    const socketFolder = new URL(url).searchParams.get("host") as string;
+    await waitFor(() => !existsSync(socketFolder), { message: "its server has stopped and left nothing" });
     const dataDir = await claim();
     const postgres = await start(dataDir);
     expect(await ask(postgres.url, "select answer from kept")).toEqual([[42]]);
-    await expect(stat(new URL(url).searchParams.get("host") as string)).rejects.toThrow("ENOENT");
+    await postgres.stop();
+    dataDir.release();
+  });
+
+  test("stops a server that was left behind on its data", async () => {
+    const dataDir = await claim();
+    await (await start(dataDir)).stop();
+    const directory = join(dataDir.path, "postgres");
+    const socketDirectory = join(root, "left-behind");
+    await makeServerFolder(socketDirectory);
+    const binaries = await findPostgresBinaries({ searchPath: process.env["PATH"] ?? "" });
+    const leftBehind = await runPostgresServer({
+      binaries,
+      directory,
+      socketDirectory,
+      port: 5432,
+      listenAddress: null,
+    });
+    const postgres = await start(dataDir);
+    await leftBehind.exited;
+    expect(await ask(postgres.url, "select 1")).toEqual([[1]]);
     await postgres.stop();
     dataDir.release();
   });

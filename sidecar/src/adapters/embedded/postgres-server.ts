@@ -2,8 +2,8 @@
  * One Postgres server process of ours: initialise a data directory, run the server on it, stop it.
  *
  * Postgres refuses to run as root, so a root process hands it to the unprivileged user 65534 ("nobody"), who then
- * owns the data and the socket folder. A server that outlived its parent (SIGKILL) still holds the directory: it is
- * stopped before a new one starts.
+ * owns the data and the socket folder. The server does not outlive us; where it does all the same, it still holds the
+ * directory and is stopped before a new one starts.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -113,8 +113,11 @@ export async function runPostgresServer(options: PostgresServerOptions): Promise
     cwd: options.directory,
     env: serverEnvironment(),
     stdio: ["ignore", "ignore", "pipe"],
+    // Ctrl-C in a terminal reaches the whole process group, and we still need the record while we stop.
+    detached: true,
   });
   const exited = exitOf(child).then(() => undefined);
+  if (child.pid !== undefined) guard(child.pid, options, exited);
   await untilReady(child, options);
   return {
     pid: child.pid as number,
@@ -126,6 +129,31 @@ export async function runPostgresServer(options: PostgresServerOptions): Promise
       await endProcess(child, exited, "SIGQUIT");
     },
   };
+}
+
+/**
+ * Waits for the end of its standard input, which the kernel closes when we die, then stops the server (unless the
+ * data belongs to a younger one by then) and removes the socket folder.
+ */
+const GUARD = `read -r _
+holder=$(head -n 1 postmaster.pid 2>/dev/null)
+[ -z "$holder" ] || [ "$holder" = "$1" ] || exit 0
+kill -INT "$1" 2>/dev/null
+while kill -0 "$1" 2>/dev/null; do sleep 0.1; done
+rmdir "$2"`;
+
+/** Stops the server when this process dies without a chance to (SIGKILL). */
+function guard(pid: number, options: PostgresServerOptions, exited: Promise<void>): void {
+  const shell = spawn("/bin/sh", ["-c", GUARD, "guard", String(pid), options.socketDirectory], {
+    ...identity(),
+    cwd: options.directory,
+    env: serverEnvironment(),
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  shell.on("error", () => undefined); // without a shell there is no guard; the next start stops what was left
+  shell.unref();
+  void exited.then(() => shell.kill("SIGKILL"));
 }
 
 function serverEnvironment(): Record<string, string> {

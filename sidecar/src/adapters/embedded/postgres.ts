@@ -3,9 +3,9 @@
  * directory, reachable only through a unix socket in a private folder.
  */
 import { createHash } from "node:crypto";
-import { access, mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { access, mkdir, mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ClaimedDataDir } from "./data-dir.ts";
 import { findPostgresBinaries } from "./postgres-binaries.ts";
@@ -52,8 +52,6 @@ const SETTINGS = {
 const SOCKET_PORT = 5432;
 /** Not a fixed name: in a folder everybody may write to, a stranger could have made it first. */
 const SOCKET_FOLDER = "da-pg-";
-/** Line of `postmaster.pid`, counted from 0. */
-const SOCKET_FOLDER_LINE = 4;
 const ROOT_STATE_DIR = "/var/lib/durable-agent";
 const RESTART_PAUSE_MS = 1_000;
 
@@ -70,7 +68,6 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     ...(major === null ? {} : { major }),
   });
   if (major === null) await createDirectory(binaries, directory, fsync);
-  const stale = await staleSocketFolder(directory);
   const socketDirectory = await mkdtemp(join(tmpdir(), SOCKET_FOLDER));
   await makeServerFolder(socketDirectory);
   const run = () =>
@@ -84,7 +81,6 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
       onLog: options.log,
     });
   const server = await run();
-  if (stale !== null) await rm(stale, { recursive: true, force: true });
   const supervisor = new Supervisor(server, run, options.log);
   return {
     url: `postgresql://postgres@localhost/postgres?host=${encodeURIComponent(socketDirectory)}&port=${SOCKET_PORT}`,
@@ -115,13 +111,6 @@ async function isReachable(folder: string): Promise<boolean> {
   const others = (await stat(folder)).mode & 0o001;
   if (others === 0) return false;
   return dirname(folder) === folder || isReachable(dirname(folder));
-}
-
-/** The socket folder of a server that was not stopped, as its pid file names it; only one of ours. */
-async function staleSocketFolder(directory: string): Promise<string | null> {
-  const lines = (await readFile(join(directory, "postmaster.pid"), "utf8").catch(() => "")).split("\n");
-  const name = basename(lines[SOCKET_FOLDER_LINE] ?? "");
-  return name.startsWith(SOCKET_FOLDER) ? join(tmpdir(), name) : null;
 }
 
 async function createDirectory(
