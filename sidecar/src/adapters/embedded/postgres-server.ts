@@ -133,13 +133,15 @@ export async function runPostgresServer(options: PostgresServerOptions): Promise
 
 /**
  * Waits for the end of its standard input, which the kernel closes when we die, then stops the server (unless the
- * data belongs to a younger one by then) and removes the socket folder.
+ * data belongs to a younger one by then) and removes the socket folder. The pid file says that the server is gone: as a
+ * process it may remain for ever where nobody collects orphans.
  */
 const GUARD = `read -r _
 holder=$(head -n 1 postmaster.pid 2>/dev/null)
 [ -z "$holder" ] || [ "$holder" = "$1" ] || exit 0
 kill -INT "$1" 2>/dev/null
-while kill -0 "$1" 2>/dev/null; do sleep 0.1; done
+i=0
+while [ -e postmaster.pid ] && [ $i -lt 150 ]; do sleep 0.1; i=$((i + 1)); done
 rmdir "$2"`;
 
 /** Stops the server when this process dies without a chance to (SIGKILL). */
