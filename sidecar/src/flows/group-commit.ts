@@ -34,6 +34,12 @@ const MAX_BACKOFF_MS = 1000;
 /** Conflicts repeated at once; from then on with the pause of an outage. */
 const MAX_EAGER_RETRIES = 5;
 
+/** How one statement went; `broken` is an error the port does not know, which no repetition mends. */
+type Attempt =
+  | { kind: "replied"; outcomes: AppendOutcome[] }
+  | { kind: "failed"; error: StoreError }
+  | { kind: "broken"; error: unknown };
+
 /** See the head of this file. One per store; `stop` it before the store is closed. */
 export class GroupCommit {
   readonly #store: Pick<TaskStore, "append" | "settle">;
@@ -129,19 +135,27 @@ export class GroupCommit {
     let open = groups;
     for (let failures = 0; open.length > 0; failures += 1) {
       if (this.#stopping.signal.aborted) return failAll(open, stopped());
-      const startMs = this.#clock.monotonicMs();
-      try {
-        const outcomes = await this.#store.append(open.map(({ write }) => write));
-        this.#options.onCommit((this.#clock.monotonicMs() - startMs) / 1000, open.length);
-        return await this.#settle(open, outcomes);
-      } catch (error) {
-        if (!(error instanceof StoreError)) return failAll(open, error);
-        if (error.kind === "rejected") return this.#split(open, error);
-        this.#options.onFailure(error);
-        if (error.kind !== "conflict" || failures >= MAX_EAGER_RETRIES) await this.#backOff(failures);
-        if (error.kind === "unknown-outcome") open = await this.#lookUp(open);
-      }
+      const attempt = await this.#send(open);
+      if (attempt.kind === "replied") return this.#settle(open, attempt.outcomes);
+      if (attempt.kind === "broken") return failAll(open, attempt.error);
+      const { error } = attempt;
+      if (error.kind === "rejected") return this.#split(open, error);
+      this.#options.onFailure(error);
+      if (error.kind !== "conflict" || failures >= MAX_EAGER_RETRIES) await this.#backOff(failures);
+      if (error.kind === "unknown-outcome") open = await this.#lookUp(open);
     }
+  }
+
+  async #send(groups: Group[]): Promise<Attempt> {
+    const startMs = this.#clock.monotonicMs();
+    let outcomes: AppendOutcome[];
+    try {
+      outcomes = await this.#store.append(groups.map(({ write }) => write));
+    } catch (error) {
+      return error instanceof StoreError ? { kind: "failed", error } : { kind: "broken", error };
+    }
+    this.#options.onCommit((this.#clock.monotonicMs() - startMs) / 1000, groups.length);
+    return { kind: "replied", outcomes };
   }
 
   /**

@@ -1,6 +1,6 @@
 import { type AppendOutcome, StoreError } from "../../ports/task-store.ts";
 import { appendColumnsOf, eventColumnsOf, type LooseWrite } from "./sql/append-columns.ts";
-import { appendEvents } from "./sql/append-events.ts";
+import { type AppendRecord, appendEvents } from "./sql/append-events.ts";
 import { MOST_ROUNDS, type Scope } from "./scope.ts";
 import { storeErrorOf } from "./sqlstate.ts";
 
@@ -20,13 +20,21 @@ export async function appendLoosely(scope: Scope, writes: readonly LooseWrite[])
         throw new StoreError("unknown-outcome", "a part of the writes is stored", { cause: storeErrorOf(error, true) });
       },
     );
-    for (const { number, again, promoted, failed } of records) {
-      if (!again) outcomes[number] = { kind: "committed", promoted, failed: failed ?? [] };
-    }
+    for (const record of records) if (!record.again) outcomes[record.number] = merged(outcomes[record.number], record);
     numbers = records.flatMap(({ number, again }) => (again ? [number] : []));
     if (round === MOST_ROUNDS && numbers.length > 0) {
       throw new StoreError("unknown-outcome", "the turns of a task changed at every try");
     }
   }
   return outcomes;
+}
+
+/** The rows about one write, put together. */
+function merged(before: AppendOutcome | undefined, { promoted, failed }: AppendRecord): AppendOutcome {
+  const known = before?.kind === "committed" ? before : { promoted: null, failed: [] };
+  return {
+    kind: "committed",
+    promoted: promoted ?? known.promoted,
+    failed: failed === null ? known.failed : [...known.failed, failed],
+  };
 }

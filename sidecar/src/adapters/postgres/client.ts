@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { PrismaPg } from "@prisma/adapter-pg";
 import { PrismaClient } from "../../generated/client.ts";
 
@@ -28,8 +29,9 @@ const QUERY_TIMEOUT_MS = 30_000;
 const IDLE_TIMEOUT_MS = 60_000;
 
 /**
- * Opens lazily: the first statement connects. Statements carry no session state and no names, so a pooler in
- * transaction mode may sit between.
+ * Opens lazily: the first statement connects. Statements leave no state in the session but their own prepared form,
+ * named by a hash of its text: that saves two thirds of the time of a small one. A pooler in transaction mode may sit
+ * between if it knows prepared statements (PgBouncer from 1.21 with `max_prepared_statements`).
  */
 export function openDatabase(options: DatabaseOptions): Database {
   const pool = {
@@ -43,7 +45,23 @@ export function openDatabase(options: DatabaseOptions): Database {
     application_name: "durable-agent",
     ...(options.ca === undefined ? {} : { ssl: { ca: options.ca } }),
   };
-  const adapter = new PrismaPg(pool, { onPoolError: (error) => options.onIdleError?.(error) });
+  const adapter = new PrismaPg(pool, {
+    onPoolError: (error) => options.onIdleError?.(error),
+    statementNameGenerator: nameStatement(),
+  });
   const prisma = new PrismaClient({ adapter, errorFormat: "minimal" });
   return { prisma, close: () => prisma.$disconnect() };
+}
+
+/** Names depend on the text alone: whoever prepared a name, it means the same. */
+function nameStatement(): (query: { sql: string }) => string {
+  const names = new Map<string, string>();
+  return ({ sql }) => {
+    let name = names.get(sql);
+    if (name === undefined) {
+      name = `da_${createHash("sha256").update(sql).digest("base64url").slice(0, 22)}`;
+      names.set(sql, name);
+    }
+    return name;
+  };
 }

@@ -42,10 +42,12 @@ export interface AppendColumns {
   cancelAnswered: boolean[];
 }
 
-/** One array per column, one element per event; `number` names the write, `position` counts from 1 within it. */
+/** One array per column, one element per event; `number` names the write. */
 export interface EventColumns {
   number: number[];
-  position: number[];
+  taskId: string[];
+  generation: number[];
+  epoch: number[];
   attempt: number[];
   kind: EventKind[];
   payload: string[];
@@ -79,14 +81,25 @@ export function appendColumnsOf(writes: readonly LooseWrite[], numbers: readonly
   };
 }
 
-/** Columns of the events of the writes with these numbers. */
-export function eventColumnsOf(writes: readonly LooseWrite[], numbers: readonly number[]): EventColumns {
-  const columns: EventColumns = { number: [], position: [], attempt: [], kind: [], payload: [], hidden: [] };
+/** Columns of the events of the writes with these numbers. A write with events has its generation. */
+export function eventColumnsOf(writes: readonly EventfulWrite[], numbers: readonly number[]): EventColumns {
+  const columns: EventColumns = {
+    number: [],
+    taskId: [],
+    generation: [],
+    epoch: [],
+    attempt: [],
+    kind: [],
+    payload: [],
+    hidden: [],
+  };
   for (const number of numbers) {
-    const { events, attempt } = writes[number] as LooseWrite;
+    const { taskId, epoch, expected, attempt, events } = writes[number] as EventfulWrite;
     events.forEach((event, index) => {
       columns.number.push(number);
-      columns.position.push(index + 1);
+      columns.taskId.push(taskId);
+      columns.generation.push((expected ?? 0) + index + 1);
+      columns.epoch.push(epoch);
       columns.attempt.push(attempt);
       columns.kind.push(event.kind);
       columns.payload.push(event.payload);
@@ -95,6 +108,8 @@ export function eventColumnsOf(writes: readonly LooseWrite[], numbers: readonly 
   }
   return columns;
 }
+
+type EventfulWrite = Pick<LooseWrite, "taskId" | "epoch" | "expected" | "attempt" | "events">;
 
 function isTerminalHead(write: LooseWrite): boolean {
   return write.head !== null && isTerminal(write.head.state);

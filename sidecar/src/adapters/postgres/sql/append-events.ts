@@ -3,14 +3,15 @@ import type { AppendColumns, AppendSettings, EventColumns } from "./append-colum
 import { inFlightStates, terminalStates } from "./fragments.ts";
 
 /**
- * What became of one write, by its number; a write without a row was fenced. `again`: it waited for the task's lock
- * while the set of the task's turns changed, so nothing of it was stored and it has to run again.
+ * One row per write that was not fenced, by its number, and one more for each turn it promoted or failed. `again`: it
+ * waited for the task's lock while the set of the task's turns changed, so nothing of it was stored and it has to run
+ * again.
  */
 export interface AppendRecord {
   number: number;
   again: boolean;
   promoted: string | null;
-  failed: string[] | null;
+  failed: string | null;
 }
 
 /**
@@ -21,6 +22,9 @@ export interface AppendRecord {
  * - `held` leaves out writes whose picture of the turns is older than the lock: under read committed a statement that
  *   waited sees the new version of the locked row, but of all other rows only what its snapshot saw.
  * - `promoted` reads `ended` row by row, so a turn has left the in-flight index before the next one enters it.
+ * - Planning it takes longer than running it. The limit makes the plan for unknown arrays look as cheap as one for a
+ *   single write, so that the server keeps it; in turn no step may be worse than linear whatever the arrays hold. Hence
+ *   events bring their own key instead of joining their write, and `is true` keeps the subquery a hashed one.
  */
 export async function appendEvents(
   prisma: PrismaClient,
@@ -29,7 +33,7 @@ export async function appendEvents(
   events: EventColumns,
 ): Promise<AppendRecord[]> {
   return prisma.$queryRaw`
-    with w as materialized (
+    with given as materialized (
       select *
       from unnest(
         ${writes.number}::integer[], ${writes.taskId}::text[], ${writes.epoch}::integer[],
@@ -38,30 +42,29 @@ export async function appendEvents(
         ${writes.turnId}::text[], ${writes.turnState}::text[], ${writes.replyKind}::text[],
         ${writes.replyStatus}::integer[], ${writes.replyHeaders}::text[], ${writes.replyBody}::text[],
         ${writes.firstOf}::text[], ${writes.settles}::boolean[], ${writes.cancelAnswered}::boolean[]
-      ) as given (
+      ) as w (
         number, task_id, epoch, expected, count, state, status_timestamp, context_id, snapshot,
         turn_id, turn_state, reply_kind, reply_status, reply_headers, reply_body, first_of, settles, cancel_answered
       )
+      limit ${writes.number.length}
     ),
     seen as materialized (
-      select w.number, t.queue_version
-      from w join task t on t.agent = ${agent} and t.id = w.task_id
-      where w.settles
+      select w.*, t.queue_version as seen_version
+      from given w left join task t on w.settles and t.agent = ${agent} and t.id = w.task_id
     ),
     locked as materialized (
       select
-        w.*, t.generation as base, t.owner, t.queue_version,
-        coalesce(w.state, t.state) in ${terminalStates} as terminal
-      from w join task t on t.agent = ${agent} and t.id = w.task_id
+        w.*, t.generation as base, t.owner,
+        coalesce(w.state, t.state) in ${terminalStates} as terminal,
+        w.settles and w.seen_version is distinct from t.queue_version as again
+      from seen w join task t on t.agent = ${agent} and t.id = w.task_id
       where t.epoch = w.epoch and t.generation = coalesce(w.expected, t.generation)
         and (t.finished_at is null or w.count = 0)
       order by t.id
       for update of t
     ),
     held as materialized (
-      select l.*
-      from locked l left join seen on seen.number = l.number
-      where not l.settles or seen.queue_version = l.queue_version
+      select * from locked where not again
     ),
     moved as (
       update task t set
@@ -83,12 +86,13 @@ export async function appendEvents(
     ),
     recorded as (
       insert into task_event (agent, task_id, generation, epoch, attempt, kind, payload, hidden)
-      select ${agent}, h.task_id, h.base + e.position, h.epoch, e.attempt, e.kind, e.payload, e.hidden
-      from held h
-      join unnest(
-        ${events.number}::integer[], ${events.position}::integer[], ${events.attempt}::integer[],
-        ${events.kind}::text[], ${events.payload}::text[], ${events.hidden}::text[]
-      ) as e (number, position, attempt, kind, payload, hidden) on e.number = h.number
+      select ${agent}, e.task_id, e.generation, e.epoch, e.attempt, e.kind, e.payload, e.hidden
+      from unnest(
+        ${events.number}::integer[], ${events.taskId}::text[], ${events.generation}::integer[],
+        ${events.epoch}::integer[], ${events.attempt}::integer[], ${events.kind}::text[], ${events.payload}::text[],
+        ${events.hidden}::text[]
+      ) as e (number, task_id, generation, epoch, attempt, kind, payload, hidden)
+      where (e.number in (select h.number from held h)) is true
     ),
     ended as (
       update turn u set
@@ -117,7 +121,7 @@ export async function appendEvents(
       from held h
       where u.agent = ${agent} and u.id = any (array[h.turn_id, h.first_of])
         and u.task_id = h.task_id and u.state in ('queued', 'journaled', 'dispatched', 'bound')
-      returning u.id, h.number
+      returning u.id, h.number, h.turn_id, h.task_id, h.owner, h.terminal
     ),
     failed as (
       update turn u set
@@ -130,24 +134,24 @@ export async function appendEvents(
       returning u.id, h.number
     ),
     promoted as (
-      update turn u set state = 'journaled', instance = h.owner
-      from held h join ended on ended.number = h.number and ended.id = h.turn_id
-      where not h.terminal and u.agent = ${agent} and u.task_id = h.task_id and u.state = 'queued'
+      update turn u set state = 'journaled', instance = e.owner
+      from ended e
+      where e.id = e.turn_id and not e.terminal
+        and u.agent = ${agent} and u.task_id = e.task_id and u.state = 'queued'
         and u.seq = (
           select min(q.seq) from turn q
-          where q.agent = ${agent} and q.task_id = h.task_id and q.state = 'queued' and q.id <> h.turn_id
+          where q.agent = ${agent} and q.task_id = e.task_id and q.state = 'queued' and q.id <> e.turn_id
         )
         and not exists (
           select 1 from turn o
-          where o.agent = ${agent} and o.task_id = h.task_id and o.id <> h.turn_id
+          where o.agent = ${agent} and o.task_id = e.task_id and o.id <> e.turn_id
             and o.state in ${inFlightStates} and not o.aside and not o.released
         )
-      returning u.id, h.number
+      returning u.id, e.number
     )
-    select
-      l.number,
-      h.number is null as again,
-      (select p.id from promoted p where p.number = l.number) as promoted,
-      (select array_agg(f.id) from failed f where f.number = l.number) as failed
-    from locked l left join held h on h.number = l.number`;
+    select number, again, null as promoted, null as failed from locked
+    union all
+    select number, false, id, null from promoted
+    union all
+    select number, false, null, id from failed`;
 }

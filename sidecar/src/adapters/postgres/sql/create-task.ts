@@ -27,8 +27,10 @@ export async function createTask(
   const count = creation.events.length;
   const reply = replyColumnsOf(end?.reply);
   const ends = end !== null;
-  const write = { ...creation, taskId: task.taskId, attempt: 0, expected: 0, firstOf: null, cancelAnswered: false };
-  const events = eventColumnsOf([write], [0]);
+  const events = eventColumnsOf(
+    [{ taskId: task.taskId, epoch, expected: 0, attempt: 0, events: creation.events }],
+    [0],
+  );
   return prisma.$queryRaw`
     with bound as (
       update turn u set
@@ -64,11 +66,11 @@ export async function createTask(
     ),
     recorded as (
       insert into task_event (agent, task_id, generation, epoch, attempt, kind, payload, hidden)
-      select ${agent}, ${task.taskId}, e.position, c.epoch, c.attempt, e.kind, e.payload, e.hidden
+      select ${agent}, ${task.taskId}, e.generation, c.epoch, c.attempt, e.kind, e.payload, e.hidden
       from created c
       cross join unnest(
-        ${events.position}::integer[], ${events.kind}::text[], ${events.payload}::text[], ${events.hidden}::text[]
-      ) as e (position, kind, payload, hidden)
+        ${events.generation}::integer[], ${events.kind}::text[], ${events.payload}::text[], ${events.hidden}::text[]
+      ) as e (generation, kind, payload, hidden)
     )
     select
       (select epoch from created) as epoch,

@@ -58,11 +58,11 @@ export async function deposeAndCancel(
     ),
     recorded as (
       insert into task_event (agent, task_id, generation, epoch, attempt, kind, payload, hidden)
-      select ${agent}, h.id, h.base + e.position, h.epoch, ${write.attempt}::integer, e.kind, e.payload, e.hidden
+      select ${agent}, h.id, e.generation, h.epoch, ${write.attempt}::integer, e.kind, e.payload, e.hidden
       from held h
       cross join unnest(
-        ${events.position}::integer[], ${events.kind}::text[], ${events.payload}::text[], ${events.hidden}::text[]
-      ) as e (position, kind, payload, hidden)
+        ${events.generation}::integer[], ${events.kind}::text[], ${events.payload}::text[], ${events.hidden}::text[]
+      ) as e (generation, kind, payload, hidden)
     ),
     ended as (
       update turn u set
