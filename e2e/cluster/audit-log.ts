@@ -24,9 +24,12 @@ export interface AuditEntry {
 
 const writeVerbs = new Set(["create", "update", "patch", "delete", "deletecollection"]);
 
+/** Groups whose objects are questions: they are "created" to be answered and never stored. */
+const questionGroups = /^(authorization|authentication)\.k8s\.io\//;
+
 /** Whether the request asked for a change. */
 export function isWrite(entry: AuditEntry): boolean {
-  return writeVerbs.has(entry.verb) && !entry.resource.startsWith("authorization.k8s.io/");
+  return writeVerbs.has(entry.verb) && !questionGroups.test(entry.resource);
 }
 
 interface RawEntry {

@@ -6,13 +6,13 @@
 //   node e2e/cluster/main.ts down
 
 import { parseArgs } from "node:util";
-import { attachCluster, type Cluster, startCluster, stopCluster } from "./cluster.ts";
+import { attachNodeCluster, type NodeCluster, startNodeCluster, stopNodeCluster } from "./node-cluster.ts";
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { nodes: { type: "string" } } });
 const [command = "", ...archives] = positionals;
 
-function running(): Cluster {
-  const cluster = attachCluster();
+function running(): NodeCluster {
+  const cluster = attachNodeCluster();
   if (cluster === undefined) throw new Error("no cluster is running; start one with `up`");
   return cluster;
 }
@@ -21,14 +21,14 @@ const commands: Readonly<Record<string, () => Promise<void>>> = {
   up: async () => {
     const nodes = Number(values.nodes ?? 1);
     const report = (line: string): void => console.log(line);
-    const cluster = await startCluster({ images: archives, nodes, isKept: true, report });
+    const cluster = await startNodeCluster({ images: archives, nodes, isKept: true, report });
     console.log(`export KUBECONFIG=${cluster.kubeconfig}`);
   },
   load: async () => {
     for (const archive of archives) await running().loadImages(archive);
   },
   "add-node": async () => console.log(await running().addNode()),
-  down: async () => await stopCluster(),
+  down: async () => await stopNodeCluster(),
 };
 
 const run = commands[command];

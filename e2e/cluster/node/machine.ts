@@ -1,8 +1,8 @@
 // What a machine must offer so that a node can run on it.
 
-import { existsSync, readFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { readFileSync } from "node:fs";
 import { type LocatedTools, locateTools, toolsOfRung } from "../tools/locate.ts";
+import { isInPath } from "../tools/search-path.ts";
 
 const systemPrograms: readonly (readonly [program: string, debianPackage: string])[] = [
   ["ip", "iproute2"],
@@ -17,11 +17,6 @@ const systemPrograms: readonly (readonly [program: string, debianPackage: string
 /** Bit of CAP_SYS_ADMIN in the capability masks of /proc/self/status. */
 const sysAdmin = 1n << 21n;
 
-function isInPath(program: string, env: NodeJS.ProcessEnv): boolean {
-  const folders = [...(env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
-  return folders.some((folder) => existsSync(join(folder, program)));
-}
-
 function mayAdministerSystem(): boolean {
   const mask = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
   return mask !== undefined && (BigInt(`0x${mask}`) & sysAdmin) !== 0n;
@@ -31,9 +26,9 @@ function mayAdministerSystem(): boolean {
 export function locateNode(env: NodeJS.ProcessEnv): LocatedTools {
   const missing = (names: readonly string[], how: string): LocatedTools => ({ kind: "missing", names, how });
   if (process.platform !== "linux")
-    return missing(["Linux"], "a node needs Linux; use kind instead (e2e/cluster/kind)");
+    return missing(["Linux"], "a node needs Linux; use kind instead (E2E_CLUSTER=kind)");
   if (process.getuid?.() !== 0 || !mayAdministerSystem()) {
-    return missing(["root"], "a node needs root with CAP_SYS_ADMIN (run this as root), or use kind (e2e/cluster/kind)");
+    return missing(["root"], "a node needs root with CAP_SYS_ADMIN (run this as root), or use kind (E2E_CLUSTER=kind)");
   }
   const absent = systemPrograms.filter(([program]) => !isInPath(program, env));
   if (absent.length > 0) {

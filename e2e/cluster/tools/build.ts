@@ -1,14 +1,14 @@
 // Builds the cluster's programs into the cache folder (see catalog.ts), or tells what is missing for that.
 //
-//   node e2e/cluster/tools/build.ts [--rung 1|2] [--only name,name] [--jobs N] [--budget SECONDS] [--list]
+//   node e2e/cluster/tools/build.ts [--rung 1|2|3] [--only name,name] [--jobs N] [--budget SECONDS] [--list]
 //
 // Runs at the lowest priority. A program whose stamp fits go.mod is left alone, so a second run takes no time; a run
 // that was ended by its budget leaves Go's own cache behind, so the next one goes on where it stopped.
 
 import { spawn } from "node:child_process";
-import { accessSync, constants, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, constants as os, setPriority } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import {
   cacheFolder,
@@ -20,8 +20,9 @@ import {
   stampOf,
   systemTools,
 } from "./catalog.ts";
-import { findGoTool, findSystemTool } from "./locate.ts";
+import { findGoTool, findSystemTool, toolsOfRung } from "./locate.ts";
 import { unpackSystemTool } from "./packages.ts";
+import { isInPath } from "./search-path.ts";
 
 /** Exit code for "the budget was used up": EX_TEMPFAIL, another run goes on. */
 const exitBudgetUsed = 75;
@@ -47,17 +48,6 @@ function versionFlags(): string {
   const cni = "github.com/containernetworking/plugins";
   values.push(`${cni}/pkg/utils/buildversion.BuildVersion=${pinnedVersion(cni)}`);
   return ["-s", "-w", ...values.map((value) => `-X ${value}`)].join(" ");
-}
-
-function isInPath(program: string): boolean {
-  return (process.env.PATH ?? "").split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }
 
 /** Runs `go build` for one tool; resolves to its exit code, or "budget" when the deadline ended it. */
@@ -108,7 +98,7 @@ async function buildTool(tool: GoTool, options: BuildOptions): Promise<number | 
 
 async function buildGoTools(wanted: readonly GoTool[], options: BuildOptions): Promise<number> {
   const missing = wanted.filter((tool) => findGoTool(tool, process.env) === undefined);
-  if (missing.length > 0 && !isInPath("go")) {
+  if (missing.length > 0 && !isInPath("go", process.env)) {
     console.error(
       `cluster-tools: go is not in PATH, so these cannot be built: ${missing.map((tool) => tool.name).join(", ")}.\n` +
         "Install Go (https://go.dev/doc/install; any version from 1.21 on fetches the one that go.mod names).",
@@ -131,6 +121,12 @@ async function buildGoTools(wanted: readonly GoTool[], options: BuildOptions): P
     );
   }
   return 0;
+}
+
+function rungNamed(text: string): Rung {
+  const rung = ([1, 2, 3] as const).find((candidate) => String(candidate) === text);
+  if (rung === undefined) throw new Error(`--rung ${text}: there are rungs 1, 2 and 3`);
+  return rung;
 }
 
 function listTools(): void {
@@ -156,9 +152,8 @@ async function main(): Promise<number> {
     listTools();
     return 0;
   }
-  const rung: Rung = values.rung === "1" ? 1 : 2;
-  const only = values.only?.split(",");
-  const isWanted = (tool: { name: string; rung: Rung }): boolean => only?.includes(tool.name) ?? tool.rung <= rung;
+  const wanted = values.only?.split(",") ?? toolsOfRung(rungNamed(values.rung));
+  const isWanted = (tool: { name: string }): boolean => wanted.includes(tool.name);
   const deadline = values.budget === undefined ? Number.POSITIVE_INFINITY : Date.now() + Number(values.budget) * 1000;
   const code = await buildGoTools(goTools.filter(isWanted), { jobs: Number(values.jobs), deadline });
   if (code !== 0) return code;

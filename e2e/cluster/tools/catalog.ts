@@ -5,8 +5,11 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-/** 1 = API server and etcd only; 2 = a real node with real pods. Rung 2 needs everything rung 1 needs. */
-export type Rung = 1 | 2;
+/**
+ * 1 = API server and etcd only; 2 = a real node with real pods, needs everything of rung 1 too; 3 = kind, which brings
+ * its own Kubernetes and only needs its own program beside kubectl and helm.
+ */
+export type Rung = 1 | 2 | 3;
 
 /** A program built from the Go module beside this file. */
 export interface GoTool {
@@ -25,8 +28,8 @@ export interface SystemTool {
   readonly packages: readonly string[];
   /** False where the machine's own copy will not do. */
   readonly isTakenFromPath: boolean;
-  /** Unpacked programs by the name they get in the cache: the path inside the packages, then leading arguments. */
-  readonly programs: Readonly<Record<string, readonly [path: string, ...args: string[]]>>;
+  /** Unpacked programs by the name they get in the cache: the file's name in the packages, then leading arguments. */
+  readonly programs: Readonly<Record<string, readonly [file: string, ...args: string[]]>>;
   readonly rung: Rung;
 }
 
@@ -68,6 +71,7 @@ export const goTools: readonly GoTool[] = [
   { name: "cni/host-local", package: `${cni}/plugins/ipam/host-local`, module: cni, rung: 2 },
   { name: "cni/portmap", package: `${cni}/plugins/meta/portmap`, module: cni, rung: 2 },
   { name: "pause", package: "./pause", rung: 2 },
+  { name: "kind", package: "sigs.k8s.io/kind", module: "sigs.k8s.io/kind", rung: 3 },
 ];
 
 /** One program that behaves by the name it is called with. */
@@ -85,7 +89,7 @@ const iptablesNames = [
  * and without it no pod of the restricted security level starts. busybox goes into images, so it must be the static one.
  */
 export const systemTools: readonly SystemTool[] = [
-  { name: "runc", packages: ["runc"], isTakenFromPath: true, programs: { runc: ["usr/sbin/runc"] }, rung: 2 },
+  { name: "runc", packages: ["runc"], isTakenFromPath: true, programs: { runc: ["runc"] }, rung: 2 },
   {
     name: "iptables",
     packages: [
@@ -99,14 +103,14 @@ export const systemTools: readonly SystemTool[] = [
       "libxtables12",
     ],
     isTakenFromPath: true,
-    programs: Object.fromEntries(iptablesNames.map((name) => [name, ["usr/sbin/xtables-nft-multi", name] as const])),
+    programs: Object.fromEntries(iptablesNames.map((name) => [name, ["xtables-nft-multi", name] as const])),
     rung: 2,
   },
   {
     name: "busybox",
     packages: ["busybox-static"],
     isTakenFromPath: false,
-    programs: { busybox: ["bin/busybox"] },
+    programs: { busybox: ["busybox"] },
     rung: 2,
   },
 ];

@@ -1,8 +1,9 @@
 // Finds the cluster's programs; says which are missing and how to get them.
 
-import { accessSync, constants, existsSync, readFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { cacheFolder, type GoTool, goTools, type Rung, type SystemTool, stampOf, systemTools } from "./catalog.ts";
+import { findInPath, isExecutable } from "./search-path.ts";
 
 /** Result of `locateTools`: the path of every program by name, or the sentence to show to the person at the keyboard. */
 export type LocatedTools =
@@ -11,22 +12,6 @@ export type LocatedTools =
 
 /** Names that an archive for KUBEBUILDER_ASSETS holds. */
 const envtestTools = new Set(["etcd", "kube-apiserver", "kubectl"]);
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** The first executable file called `name` in PATH. */
-function findInPath(name: string, env: NodeJS.ProcessEnv): string | undefined {
-  // iptables lives in an sbin folder that is not always in an ordinary user's PATH.
-  const folders = [...(env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
-  return folders.map((folder) => join(folder, name)).find(isExecutable);
-}
 
 /**
  * A tool of the Go module: from `KUBEBUILDER_ASSETS` where that is set and holds it, else the copy in the cache if it
@@ -52,6 +37,7 @@ export function findSystemTool(tool: SystemTool, env: NodeJS.ProcessEnv): string
 
 /** The names of all programs that `rung` needs. */
 export function toolsOfRung(rung: Rung): readonly string[] {
+  if (rung === 3) return ["kind", "kubectl", "helm", "nats-server", "busybox"];
   return [...goTools, ...systemTools].filter((tool) => tool.rung <= rung).map((tool) => tool.name);
 }
 

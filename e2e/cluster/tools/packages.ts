@@ -18,14 +18,22 @@ function libraryFolder(root: string): string {
   return triplet === undefined ? libraries : join(libraries, triplet);
 }
 
+/** Where a program of an unpacked package is; releases differ in the folder. */
+function programFile(root: string, file: string): string {
+  const folders = ["usr/sbin", "usr/bin", "sbin", "bin"];
+  const found = folders.map((folder) => join(root, folder, file)).find((path) => existsSync(path));
+  if (found === undefined) throw new Error(`no ${file} in ${root}`);
+  return found;
+}
+
 /** A shell script that starts a program of an unpacked package with that package's own libraries. */
 function wrapperScript(root: string, program: readonly string[]): string {
-  const [path = "", ...args] = program;
+  const [file = "", ...args] = program;
   const libraries = libraryFolder(root);
   return [
     "#!/bin/sh",
     `export LD_LIBRARY_PATH='${libraries}' XTABLES_LIBDIR='${join(libraries, "xtables")}'`,
-    `exec '${join(root, path)}' ${args.join(" ")} "$@"`,
+    `exec '${programFile(root, file)}' ${args.join(" ")} "$@"`,
     "",
   ].join("\n");
 }
@@ -52,7 +60,7 @@ export function unpackSystemTool(tool: SystemTool, cache: string): UnpackResult 
     const target = join(cache, "bin", name);
     rmSync(target, { force: true });
     // Without packages of libraries the program runs as it is, and can be copied into an image.
-    if (tool.packages.length === 1) symlinkSync(join(root, program[0]), target);
+    if (tool.packages.length === 1) symlinkSync(programFile(root, program[0]), target);
     else writeFileSync(target, wrapperScript(root, program), { mode: 0o755 });
   }
   return { kind: "unpacked" };

@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Cluster, locateCluster, startCluster } from "./cluster.ts";
+import { locateNodeCluster, type NodeCluster, startNodeCluster } from "./node-cluster.ts";
 import { bridge } from "./node/addresses.ts";
 import { waitUntil } from "./node/wait.ts";
 
-const tools = locateCluster(process.env);
+const tools = locateNodeCluster(process.env);
 if (tools.kind === "missing") console.warn(`SKIP cluster with nodes: ${tools.how}`);
 
 const restricted = {
@@ -78,11 +78,11 @@ function traces(): unknown {
 
 describe.skipIf(tools.kind === "missing")("a cluster with nodes", () => {
   let before: unknown;
-  let cluster: Cluster;
+  let cluster: NodeCluster;
 
   beforeAll(async () => {
     before = traces();
-    cluster = await startCluster();
+    cluster = await startNodeCluster();
     await cluster.kubectl(["create", "namespace", "secure"]);
     await cluster.kubectl(["label", "namespace", "secure", "pod-security.kubernetes.io/enforce=restricted"]);
     await cluster.kubectl(["apply", "-f", "-"], webWorkload("secure"));
@@ -98,7 +98,7 @@ describe.skipIf(tools.kind === "missing")("a cluster with nodes", () => {
   };
 
   it("refuses a second one beside it", async () => {
-    await expect(startCluster()).rejects.toThrow(/one is running/);
+    await expect(startNodeCluster()).rejects.toThrow(/one is running/);
   });
 
   it("runs pods of the restricted level behind a Service that this machine reaches", async () => {
