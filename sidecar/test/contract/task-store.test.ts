@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll } from "vitest";
 import { openDatabase, type Database } from "../../src/adapters/postgres/client.ts";
+import { systemClock } from "../../src/adapters/clock/system-clock.ts";
+import { MemoryTaskStore } from "../../src/adapters/memory/task-store.ts";
 import { PostgresTaskStore } from "../../src/adapters/postgres/task-store.ts";
 import { createDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/postgres.ts";
@@ -23,4 +25,8 @@ afterAll(async () => {
 
 describeTaskStore("Postgres", async ({ idempotencyWindowSeconds = WINDOW_SECONDS } = {}) => {
   return new PostgresTaskStore({ prisma: database.prisma, agent: randomUUID(), idempotencyWindowSeconds });
+});
+
+describeTaskStore("memory", async ({ idempotencyWindowSeconds = WINDOW_SECONDS } = {}) => {
+  return new MemoryTaskStore({ clock: systemClock, idempotencyWindowSeconds });
 });

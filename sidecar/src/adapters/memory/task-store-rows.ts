@@ -1,0 +1,86 @@
+/** The rows of the record in memory, and how they look through the port. */
+import { isTerminal } from "../../domain/task-state.ts";
+import {
+  type CancelMark,
+  type EventRow,
+  type NewEvent,
+  type NewTurn,
+  StoreError,
+  type TaskRow,
+  type TurnEnd,
+  type TurnRow,
+} from "../../ports/task-store.ts";
+
+/** A task with its log. */
+export interface MemoryTask extends Omit<TaskRow, "ownerAlive" | "cancel"> {
+  cancel: CancelMark | null;
+  events: EventRow[];
+  snapshot: { generation: number; task: string } | null;
+}
+
+/** A turn with what the port does not show. */
+export interface MemoryTurn extends Omit<TurnRow, "instanceAlive"> {
+  dedupeKey: string | null;
+  released: boolean;
+  expiresAtMs: number | null;
+}
+
+/** A turn as it is inserted. */
+export function turnOf(turn: NewTurn, state: TurnRow["state"]): MemoryTurn {
+  const { self: _, ...row } = turn;
+  return {
+    ...row,
+    state,
+    epoch: 1,
+    attempt: 1,
+    reply: null,
+    firstGeneration: null,
+    lastGeneration: null,
+    released: false,
+    expiresAtMs: null,
+  };
+}
+
+/** Neither done nor failed. */
+export function isLive(turn: MemoryTurn): boolean {
+  return turn.state !== "done" && turn.state !== "failed";
+}
+
+/** At the agent or on its way there, and nobody of the same task may be beside it. */
+export function holdsQueue(turn: MemoryTurn): boolean {
+  return isLive(turn) && turn.state !== "queued" && !turn.aside && !turn.released;
+}
+
+/** Ends a turn; `lastGeneration` counts only for one that recorded something. */
+export function endMemoryTurn(
+  turn: MemoryTurn,
+  end: Pick<TurnEnd, "state" | "reply">,
+  { lastGeneration, expiresAtMs }: { lastGeneration: number; expiresAtMs: number },
+): void {
+  turn.state = end.state;
+  turn.reply = end.reply;
+  turn.headers = null;
+  turn.expiresAtMs = expiresAtMs;
+  if (turn.firstGeneration !== null) turn.lastGeneration = lastGeneration;
+  else if (end.reply?.kind === "error") turn.dedupeKey = null;
+}
+
+/** Whether nothing changes the task any more (P6). */
+export function isFinished(task: MemoryTask): boolean {
+  return isTerminal(task.state);
+}
+
+/** Events as they stand in the log. */
+export function numbered(
+  events: NewEvent[],
+  { after, ...lease }: { after: number; epoch: number; attempt: number },
+): EventRow[] {
+  return events.map((event, index) => ({ ...event, generation: after + index + 1, ...lease }));
+}
+
+/** Text in Postgres holds no NUL; a store that took one would not be the same record. Throws `rejected`. */
+export function refusePoison(events: NewEvent[]): void {
+  if (events.some((event) => event.payload.includes("\0") || event.hidden?.includes("\0"))) {
+    throw new StoreError("rejected", "a payload holds a NUL character");
+  }
+}
