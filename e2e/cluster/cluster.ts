@@ -14,8 +14,8 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
-/** What `startCluster` may be told. */
-export type ClusterSettings = {}
+/** Settings that every kind of cluster has. */
+export interface ClusterSettings {
   /** Image archives to import on every node. */
   readonly images?: readonly string[];
 }
