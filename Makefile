@@ -1,7 +1,7 @@
 # One word per thing a person does here. Everything starts what it needs on random ports and stops it again.
 SHELL := /bin/bash
 
-.PHONY: setup test lint demo bench clean
+.PHONY: setup test lint demo bench cluster-tools e2e clean
 
 setup: ## Node packages, a Postgres and a nats-server, where they are missing
 	@.ci/setup
@@ -20,6 +20,13 @@ demo: setup ## three replicas of an unmodified agent behaving as one (KEEP=1 lea
 bench: setup ## the sidecar beside its peers and its floors
 	npx turbo run build --filter=durable-agent-sidecar
 	@npm run -s bench -w e2e
+
+cluster-tools: setup ## Kubernetes' own programs, built once with Go into a cache outside the checkout
+	@node_modules/.bin/node e2e/cluster/tools/build.ts $(if $(BUDGET),--budget $(BUDGET))
+
+e2e: setup ## the scenarios on a real cluster of plain processes (Linux, root; needs cluster-tools)
+	npx turbo run build
+	@npm run -s cluster -w e2e
 
 clean: ## what builds and tests leave
 	rm -rf .turbo */.turbo */dist */test-results.json sidecar/src/generated .cache
