@@ -1,7 +1,9 @@
 /**
  * This instance's row and its lease: renewed at a third of the lease for as long as the process lives. Others take an
- * instance for alive while its lease runs on the store's clock.
+ * instance for alive while its lease runs on the store's clock; this process trusts itself for less (I7). What it owns
+ * after an overdue time is decided by each write's epoch: where nobody has claimed, it simply goes on.
  */
+import { advanceLease, type InstanceLease, type LeaseEvent, mayAct, openLease } from "../domain/instance-lease.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { TaskStore } from "../ports/task-store.ts";
 import type { Logger } from "./logger.ts";
@@ -12,22 +14,37 @@ export interface InstanceIdentity {
   podUid: string;
 }
 
+export interface InstanceHolderDeps {
+  store: Pick<TaskStore, "registerInstance" | "renewInstance" | "removeInstance">;
+  clock: Clock;
+  log: Logger;
+}
+
+/** A failed renewal is repeated soon enough for peers to see the counter move before they would claim. */
+const RETRY_SHARE = 1 / 10;
+
 export class InstanceHolder {
-  readonly #deps: { store: TaskStore; clock: Clock; log: Logger };
+  readonly #deps: InstanceHolderDeps;
   readonly #identity: InstanceIdentity;
-  readonly #leaseMs: number;
   readonly #stopped = new AbortController();
-  #registered = false;
+  #lease: InstanceLease;
+  #draining = false;
   #loop: Promise<void> | null = null;
 
-  constructor(deps: { store: TaskStore; clock: Clock; log: Logger }, identity: InstanceIdentity, leaseMs: number) {
+  constructor(deps: InstanceHolderDeps, identity: InstanceIdentity, leaseMs: number) {
     this.#deps = deps;
     this.#identity = identity;
-    this.#leaseMs = leaseMs;
+    this.#lease = openLease(leaseMs);
   }
 
-  get registered(): boolean {
-    return this.#registered;
+  /** Whether this instance may take, append and end what it owns at this moment (I7). */
+  mayAct(): boolean {
+    return mayAct(this.#lease, this.#deps.clock.monotonicMs());
+  }
+
+  /** Carried by every renewal from here on. */
+  setDraining(draining: boolean): void {
+    this.#draining = draining;
   }
 
   start(): void {
@@ -42,17 +59,37 @@ export class InstanceHolder {
   }
 
   async #run(): Promise<void> {
-    const { store, clock, log } = this.#deps;
+    const { clock } = this.#deps;
     const { signal } = this.#stopped;
     while (!signal.aborted) {
-      try {
-        const renewed = this.#registered && (await store.renewInstance(this.#identity.id, this.#leaseMs, false));
-        if (!renewed) await store.registerInstance(this.#identity, this.#leaseMs);
-        this.#registered = true;
-      } catch (error) {
-        log.warn({ err: error }, "instance lease not renewed, trying again");
-      }
-      await clock.sleep(this.#leaseMs / 3, signal);
+      const renewed = await this.#renew();
+      await clock.sleep(this.#lease.leaseMs * (renewed ? 1 / 3 : RETRY_SHARE), signal);
     }
+    this.#apply({ kind: "stopping", nowMs: clock.monotonicMs() });
+  }
+
+  async #renew(): Promise<boolean> {
+    const { store, clock, log } = this.#deps;
+    const { leaseMs, state } = this.#lease;
+    const sentAtMs = clock.monotonicMs();
+    try {
+      if (state === "unregistered") await store.registerInstance(this.#identity, leaseMs);
+      else if (!(await store.renewInstance(this.#identity.id, leaseMs, this.#draining))) {
+        this.#apply({ kind: "refused", nowMs: clock.monotonicMs() });
+        return false;
+      }
+      this.#apply({ kind: "renewed", sentAtMs, nowMs: clock.monotonicMs() });
+      return true;
+    } catch (error) {
+      this.#apply({ kind: "failed", nowMs: clock.monotonicMs() });
+      log.warn({ err: error }, "instance lease not renewed, trying again");
+      return false;
+    }
+  }
+
+  #apply(event: LeaseEvent): void {
+    const { lease, actions } = advanceLease(this.#lease, event);
+    this.#lease = lease;
+    for (const action of actions) this.#deps.log.debug({ action, lease: lease.state }, "instance lease");
   }
 }

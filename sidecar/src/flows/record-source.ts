@@ -51,12 +51,12 @@ export async function recordSource(
   source: EventSource,
   options: SourceOptions = {},
 ): Promise<SourceEnd> {
-  const lost = Promise.withResolvers<"lost">();
-  const unlisten = recorder.onLost(() => lost.resolve("lost"));
+  // Closing the source ends the pending read.
+  const unlisten = recorder.onLost(() => source.events.close());
   let beforehand = source.kind === "beforehand";
   try {
-    for (let event = source.first ?? (await nextEvent(context, source, lost.promise, options)); ; ) {
-      if (event === "lost" || recorder.lost) return { kind: "lost" };
+    for (let event = source.first ?? (await nextEvent(context, source, options)); ; ) {
+      if (recorder.lost) return { kind: "lost" };
       if (event === "stop") return recorder.resting ? { kind: "rest" } : { kind: "clean" };
       if (event === null) return { kind: source.events.end === "clean" ? "clean" : "broken" };
       const reply = parseReply(event.data);
@@ -69,7 +69,7 @@ export async function recordSource(
         if (recorder.resting) return { kind: "rest" };
         await recorder.room();
       }
-      event = await nextEvent(context, source, lost.promise, options);
+      event = await nextEvent(context, source, options);
     }
   } finally {
     unlisten();
@@ -87,12 +87,17 @@ export function recordEvent(
   const problem = checkPayload(event.payload, context.settings.maxEventChars);
   if (problem) {
     recorder.recordStatus("failed", `an event of the agent cannot be recorded: ${problem}`);
-  } else if (event.kind === "task") {
+    return;
+  }
+  if (event.kind !== "message" && event.kind !== "other" && recorder.agentTaskId === "") {
+    recorder.adoptAgent(event.taskId, event.contextId);
+  }
+  if (event.kind === "task") {
     recorder.recordDifference(event.task);
   } else if ((event.kind === "status" || event.kind === "artifact") && event.taskId !== recorder.agentTaskId) {
     recordStray(context, recorder, event, sourceKind);
   } else {
-    recorder.record([{ kind: event.kind, payload: toPublic(recorder.dialect, event.payload, recorder.ids), hidden: null }]);
+    recorder.record([{ kind: event.kind, payload: recorder.publicForm(event.kind, event.payload), hidden: null }]);
   }
 }
 
@@ -119,15 +124,14 @@ function recordStray(
 async function nextEvent(
   context: FlowContext,
   source: EventSource,
-  lost: Promise<"lost">,
   options: SourceOptions,
-): Promise<AgentEvent | null | "lost" | "stop"> {
+): Promise<AgentEvent | null | "stop"> {
   const next = source.iterator.next().then((result) => (result.done ? null : result.value));
-  if (!options.onQuiet) return Promise.race([next, lost]);
+  if (!options.onQuiet) return next;
   for (;;) {
     const timer = new AbortController();
     const quiet = context.clock.sleep(QUIET_MS, timer.signal).then(() => "quiet" as const);
-    const event = await Promise.race([next, lost, quiet]);
+    const event = await Promise.race([next, quiet]);
     timer.abort();
     if (event !== "quiet") return event;
     if ((await options.onQuiet()) === "stop") return "stop";

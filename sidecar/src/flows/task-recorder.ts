@@ -8,7 +8,8 @@
  */
 import { differenceFrom } from "../domain/difference.ts";
 import { type Fold, foldEvent, foldHead, foldSize, rebuildFold, taskText } from "../domain/fold.ts";
-import { type IdMap, idMap, taskToPublic } from "../domain/id-map.ts";
+import type { AttemptArtifacts } from "../domain/attempt-artifacts.ts";
+import { type IdMap, idMap, identityMap, taskToPublic, toPublic } from "../domain/id-map.ts";
 import { isAtRest, isTerminal, type TaskState } from "../domain/task-state.ts";
 import type { NewEvent, TaskView, TaskWrite, TurnEnd, TurnReply } from "../ports/task-store.ts";
 import type { Dialect } from "../protocol/dialect.ts";
@@ -53,12 +54,14 @@ export class TaskRecorder {
   readonly tenant: string;
   readonly taskId: string;
   readonly dialect: Dialect;
-  readonly ids: IdMap;
-  readonly agentTaskId: string;
   readonly epoch: number;
-  readonly attempt: number;
   readonly fold: Fold;
   readonly #context: FlowContext;
+  #ids: IdMap;
+  #agentTaskId: string;
+  #attempt: number;
+  #artifacts: AttemptArtifacts | null = null;
+  #adopted: { agentTaskId: string; agentContextId: string } | null = null;
   #generation: number;
   #turn: RecordedTurn | null;
   #snapshotChars: number;
@@ -73,10 +76,10 @@ export class TaskRecorder {
     this.tenant = start.tenant;
     this.taskId = start.taskId;
     this.dialect = start.dialect;
-    this.ids = start.ids;
-    this.agentTaskId = start.agentTaskId;
+    this.#ids = start.ids;
+    this.#agentTaskId = start.agentTaskId;
     this.epoch = start.epoch;
-    this.attempt = start.attempt;
+    this.#attempt = start.attempt;
     this.fold = start.fold;
     this.#generation = start.generation;
     this.#snapshotChars = start.snapshotChars;
@@ -112,6 +115,20 @@ export class TaskRecorder {
     return this.#generation;
   }
 
+  get attempt(): number {
+    return this.#attempt;
+  }
+
+  /** The agent's ids of the current attempt against the public ones. */
+  get ids(): IdMap {
+    return this.#ids;
+  }
+
+  /** The task's id at the agent; "" until the current attempt has shown one. */
+  get agentTaskId(): string {
+    return this.#agentTaskId;
+  }
+
   get state(): TaskState {
     return foldHead(this.fold).state;
   }
@@ -145,6 +162,28 @@ export class TaskRecorder {
     return () => this.#lostListeners.delete(listener);
   }
 
+  /** A further try at the active turn begins: its ids are not known yet, its artifacts continue those of the broken one. */
+  beginAttempt(attempt: number, artifacts: AttemptArtifacts | null): void {
+    this.#attempt = attempt;
+    this.#artifacts = artifacts;
+    this.#agentTaskId = "";
+    this.#ids = identityMap;
+  }
+
+  /** The attempt has shown the ids it has at the agent; they go into the record with the next write. */
+  adoptAgent(agentTaskId: string, agentContextId: string): void {
+    const { taskId, contextId } = this;
+    this.#agentTaskId = agentTaskId;
+    this.#ids = idMap({ agentTaskId, taskId, agentContextId: agentContextId || contextId, contextId });
+    this.#adopted = { agentTaskId, agentContextId: agentContextId || contextId };
+  }
+
+  /** An agent payload in public form, as this attempt's part of the task. */
+  publicForm(kind: NewEvent["kind"], payload: string): string {
+    const mapped = toPublic(this.dialect, payload, this.#ids);
+    return kind === "artifact" && this.#artifacts ? this.#artifacts.adopt(mapped) : mapped;
+  }
+
   /** The next events belong to this turn. */
   beginTurn(turn: RecordedTurn): void {
     this.#turn = turn;
@@ -173,7 +212,7 @@ export class TaskRecorder {
       taskId: this.taskId,
       tenant: this.tenant,
       epoch: this.epoch,
-      attempt: this.attempt,
+      attempt: this.#attempt,
       expected,
       events: accepted,
       head: { state: head.state, statusTimestamp: head.statusTimestamp, contextId: head.contextId },
@@ -181,13 +220,16 @@ export class TaskRecorder {
       end: turn && ends ? { turnId: turn.id, ...(options.end ?? { state: "done", reply: null }) } : null,
       firstOf: turn && startsTurn ? turn.id : null,
       cancelAnswered: options.cancelAnswered ?? false,
+      ...(this.#adopted ? { agentIds: this.#adopted } : {}),
     });
+    this.#adopted = null;
   }
 
   /** A Task the agent has given outside its event source enters by the difference rule. `task` is in the agent's ids. */
   recordDifference(task: string, options: RecordOptions = {}): void {
     const before = foldHead(this.fold);
-    const events = differenceFrom(this.fold, taskToPublic(this.dialect, task, this.ids));
+    const shown = taskToPublic(this.dialect, task, this.#ids);
+    const events = differenceFrom(this.fold, this.#artifacts ? this.#artifacts.adoptTask(shown) : shown);
     const status = parseTask(this.dialect, task);
     // The Task of a follow-up may still show the status that the last turn ended with.
     const fresh = status.kind === "task" && (status.state !== before.state || status.timestamp !== before.statusTimestamp);
@@ -207,6 +249,20 @@ export class TaskRecorder {
       final: isAtRest(state),
     });
     this.record([{ kind: "status", payload, hidden: null }], options);
+  }
+
+  /** Completes the task with the agent's bare Message, which is also the turn's reply. */
+  recordCompletion(message: string, reply: TurnReply): void {
+    const { taskId, contextId } = foldHead(this.fold);
+    const timestamp = this.#context.clock.now().toISOString();
+    const status = { taskId, contextId, state: "completed" as const, timestamp, message, final: true };
+    const payload = statusPayload(this.dialect, status);
+    this.record([{ kind: "status", payload, hidden: null }], { end: { state: "done", reply } });
+  }
+
+  /** Gives the task up: it was released to others. */
+  abandon(): void {
+    this.#lose();
   }
 
   /** Ends the active turn although the task is not at rest: its source ended cleanly and nothing runs any more. */

@@ -192,6 +192,8 @@ export interface TaskWrite {
   firstOf: string | null;
   /** Clears the cancel mark (answered). */
   cancelAnswered: boolean;
+  /** The ids a further attempt has at its agent. */
+  agentIds?: { agentTaskId: string; agentContextId: string };
 }
 
 export type AppendOutcome =
