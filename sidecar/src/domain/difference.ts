@@ -20,15 +20,16 @@ import { isAtRest, isTerminal } from "./task-state.ts";
  * fold's, or an artifact of a live Task that has only the beginning of the parts recorded, was read before events that
  * are recorded already and says nothing.
  *
- * `agentTask` is a bare Task in public form.
+ * `agentTask` is a bare Task in public form. `fresh`: it is the first word of a new run and cannot have been read before
+ * what is recorded, whatever its clock says.
  */
-export function differenceFrom(fold: Fold, agentTask: string): NewEvent[] {
+export function differenceFrom(fold: Fold, agentTask: string, options: { fresh?: boolean } = {}): NewEvent[] {
   const head = foldHead(fold);
   if (isTerminal(head.state)) return [];
   const list = members(agentTask);
   const status = memberOf(list, "status");
   const agent = statusHead(fold.dialect, status);
-  const live = !isTerminal(agent.state);
+  const live = !isTerminal(agent.state) && options.fresh !== true;
   if (live && agent.timestamp !== null && head.statusTimestamp !== null && agent.timestamp < head.statusTimestamp) {
     return [];
   }
@@ -62,6 +63,7 @@ function differingChunk(
 ): { artifact: string; append: boolean } | null {
   if (known === undefined) return { artifact, append: false };
   const agent = new FoldedArtifact(artifact);
+  if (known.blanked && !agent.blanked) return { artifact, append: false };
   const common = known.commonParts(agent);
   const [recorded, given] = [known.parts().length, agent.parts().length];
   if (live && common === given && given < recorded) return null;

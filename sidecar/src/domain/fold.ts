@@ -117,19 +117,31 @@ export function foldEvent(fold: Fold, event: NewEvent): "folded" | "ignored" {
   return "folded";
 }
 
-/** The bare Task, with the members in the order in which the agent first gave them. */
+/**
+ * The bare Task as it is shown, with the members in the order in which the agent first gave them. Artifacts that are blank
+ * since their attempt broke off are left out. What is stored is {@link snapshotText}.
+ */
 export function taskText(fold: Fold, options: TaskTextOptions = {}): string {
-  const artifacts = options.includeArtifacts === false ? null : fold.artifacts;
-  const written = fold.task.text((key, value) => {
-    if (key === "history") return historyText(fold, value, options.historyLength ?? null);
-    if (key === "artifacts") {
-      if (artifacts === null) return null;
-      return artifacts.length === 0 ? value : `[${artifacts.map((artifact) => artifact.text()).join(",")}]`;
-    }
-    return key === "metadata" && fold.metadata !== null ? fold.metadata.text() : value;
+  const included = options.includeArtifacts !== false;
+  const artifacts = included ? fold.artifacts.filter((artifact) => !artifact.blanked) : [];
+  const written = writtenTask(fold, {
+    history: (value) => historyText(fold, value, options.historyLength ?? null),
+    artifacts: (value) => {
+      if (!included) return null;
+      if (artifacts.length === 0 && fold.artifacts.length > 0) return options.emptyArtifacts === true ? "[]" : null;
+      return artifactsText(artifacts, value);
+    },
   });
-  if (options.emptyArtifacts !== true || artifacts === null || fold.task.has("artifacts")) return written;
+  if (options.emptyArtifacts !== true || !included || fold.task.has("artifacts")) return written;
   return `${written.slice(0, -1)},"artifacts":[]}`;
+}
+
+/** The bare Task with everything the fold holds: {@link rebuildFold} gives the same fold from it and the events after it. */
+export function snapshotText(fold: Fold): string {
+  return writtenTask(fold, {
+    history: (value) => historyText(fold, value, null),
+    artifacts: (value) => artifactsText(fold.artifacts, value),
+  });
 }
 
 /** State, status timestamp and ids. */
@@ -303,6 +315,18 @@ function arrayMember(fold: Fold, key: string): string[] {
   if (!isArray(list)) return [];
   fold.task.set(key, "[]");
   return elements(list);
+}
+
+/** The Task with its lists written in by `lists`, which get what held their place and may leave them out. */
+function writtenTask(fold: Fold, lists: Record<"history" | "artifacts", (value: string) => string | null>): string {
+  return fold.task.text((key, value) => {
+    if (key === "history" || key === "artifacts") return lists[key](value);
+    return key === "metadata" && fold.metadata !== null ? fold.metadata.text() : value;
+  });
+}
+
+function artifactsText(artifacts: readonly FoldedArtifact[], placeholder: string): string {
+  return artifacts.length === 0 ? placeholder : `[${artifacts.map((artifact) => artifact.text()).join(",")}]`;
 }
 
 function historyText(fold: Fold, placeholder: string, limit: number | null): string | null {

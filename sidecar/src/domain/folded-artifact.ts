@@ -1,6 +1,7 @@
 import { JsonObject } from "../protocol/json-object.ts";
 import { elements, isObject, member, memberOf, members, text } from "../protocol/raw-json.ts";
 import { sameValue } from "../protocol/same-value.ts";
+import { isBlankedArtifact } from "./blanked-artifact.ts";
 
 /**
  * One artifact of the fold. It is the agent's own text until something is appended; from then on its parts are kept as
@@ -11,6 +12,8 @@ export class FoldedArtifact {
   #whole: string | null;
   #opened: { object: JsonObject; parts: string[]; metadata: JsonObject | null } | null = null;
   #length: number;
+  /** Null until asked for. */
+  #blanked: boolean | null = null;
 
   /** From a raw Artifact. */
   constructor(artifact: string) {
@@ -24,10 +27,19 @@ export class FoldedArtifact {
     return this.#length;
   }
 
+  /** Whether nothing has replaced what a broken attempt left. */
+  get blanked(): boolean {
+    // Text that is not at hand would have to be joined; a blanked artifact has one part only.
+    if (this.#blanked === null)
+      this.#blanked = this.#opened?.parts.length !== 1 && this.#whole === null ? false : isBlankedArtifact(this.text());
+    return this.#blanked;
+  }
+
   /** Adds a chunk's parts, takes over its name and description where set, merges its metadata. */
   append(chunk: string): void {
     const opened = this.#open();
     this.#whole = null;
+    this.#blanked = null;
     const added = members(chunk);
     if (!opened.object.has("parts")) opened.object.set("parts", "[]");
     for (const part of elements(memberOf(added, "parts") ?? "[]")) {
