@@ -4,6 +4,9 @@ import type { Clock } from "../ports/clock.ts";
 import type { Relay } from "../ports/relay.ts";
 import type { Seal } from "../ports/seal.ts";
 import type { NewTurn, TaskStore, TurnRow } from "../ports/task-store.ts";
+import type { RecoveryPolicy } from "../domain/recovery-decision.ts";
+import type { RecoveryStore } from "../ports/recovery-store.ts";
+import type { AgentPresence } from "./agent-presence.ts";
 import type { AgentProfile } from "./agent-profile.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import type { Logger } from "./logger.ts";
@@ -16,6 +19,11 @@ export interface FlowSettings {
   readonly instanceId: string;
   readonly leaseMs: number;
   readonly affinity: "Context" | "None";
+  readonly recoveryPolicy: RecoveryPolicy;
+  /** Most executor starts of one turn, hand-overs not counted. */
+  readonly maxAttempts: number;
+  /** 0 = retried sends are not recognised. */
+  readonly idempotencyWindowSeconds: number;
   /** Largest event payload that is recorded, bytes of UTF-16 text. */
   readonly maxEventChars: number;
 }
@@ -31,6 +39,7 @@ export interface FlowMetrics {
 export interface FlowContext {
   readonly settings: FlowSettings;
   readonly store: TaskStore;
+  readonly recovery: RecoveryStore;
   readonly commits: GroupCommit;
   readonly relay: Relay;
   readonly feeds: TaskFeeds;
@@ -38,10 +47,13 @@ export interface FlowContext {
   readonly recorders: RecorderRegistry;
   readonly agent: Agent;
   readonly profile: AgentProfile;
+  readonly presence: AgentPresence;
   readonly clock: Clock;
   readonly seal: Seal;
   readonly log: Logger;
   readonly metrics: FlowMetrics;
+  /** In [0, 1). */
+  readonly random: () => number;
   /** A fresh UUIDv4. */
   readonly newId: () => string;
   /** Takes a turn by compare-and-set and runs it. */

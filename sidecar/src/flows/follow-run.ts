@@ -6,7 +6,8 @@ import { isAtRest } from "../domain/task-state.ts";
 import { parseTask } from "../protocol/events.ts";
 import { type CallOrigin, getAgentTask, subscribeAtAgent, TASK_NOT_FOUND } from "./agent-calls.ts";
 import type { FlowContext } from "./flow-context.ts";
-import { endLostRun, type RunLoss } from "./lost-run.ts";
+import { continueLostRun, type RunLoss } from "./lost-run.ts";
+import type { OpenSend } from "./run-turn.ts";
 import { QUIET_MS, recordSource, type SourceEnd } from "./record-source.ts";
 import type { TaskRecorder } from "./task-recorder.ts";
 
@@ -20,24 +21,41 @@ const MAX_IDLE_SUBSCRIPTIONS = 2;
 interface Run {
   context: FlowContext;
   recorder: TaskRecorder;
+  /** The turn that is running; null when the agent goes on without one. */
+  turn: OpenSend | null;
   origin: CallOrigin;
+  /** What a run is that shows no sign of life: over, or (when re-attaching to it) lost. */
+  idleIs: "done" | "gone";
 }
 
 /** What the agent's own Task says: `ended` = the turn is over, `live` = work may go on. */
-type Standing = "ended" | "live" | RunLoss | "unclear";
+type Standing = "ended" | "live" | Exclude<RunLoss, "refused"> | "unclear";
 
 /** After the turn's own stream has ended without rest. */
-export async function closeRun(context: FlowContext, recorder: TaskRecorder, origin: CallOrigin, end: SourceEnd): Promise<void> {
+export async function closeRun(context: FlowContext, recorder: TaskRecorder, turn: OpenSend, end: SourceEnd): Promise<void> {
   if (end.kind === "rest" || end.kind === "lost") return;
-  const run = { context, recorder, origin };
+  const run: Run = { context, recorder, turn, origin: turn.origin, idleIs: "done" };
   const standing = end.kind === "broken" ? await probeAfterBreak(run) : await askAgent(run);
   if (await isOver(run, standing)) return;
   await followSubscriptions(run, 1);
 }
 
 /** After a reply that left the run going: a non-blocking send, or one the agent gave up waiting for. */
-export async function followRun(context: FlowContext, recorder: TaskRecorder, origin: CallOrigin): Promise<void> {
-  await followSubscriptions({ context, recorder, origin }, 0);
+export async function followRun(context: FlowContext, recorder: TaskRecorder, turn: OpenSend): Promise<void> {
+  await followSubscriptions({ context, recorder, turn, origin: turn.origin, idleIs: "done" }, 0);
+}
+
+/**
+ * After the sidecar beside a living agent was restarted: takes in what the agent's Task says, and goes on recording a
+ * run that is still there. A run that is not is lost.
+ */
+export async function reattach(
+  context: FlowContext,
+  recorder: TaskRecorder,
+  run: { turn: OpenSend | null; origin: CallOrigin },
+): Promise<void> {
+  const attached: Run = { context, recorder, ...run, idleIs: "gone" };
+  if (!(await isOver(attached, await askAgent(attached)))) await followSubscriptions(attached, 1);
 }
 
 async function followSubscriptions(run: Run, idleBefore: number): Promise<void> {
@@ -63,8 +81,8 @@ async function followSubscriptions(run: Run, idleBefore: number): Promise<void> 
     const standing = broken ? await probeAfterBreak(run) : await askAgent(run);
     if (await isOver(run, standing)) return;
     if (idle >= MAX_IDLE_SUBSCRIPTIONS || subscription.kind === "closed" || subscription.kind === "error") {
-      recorder.endTurn();
-      return;
+      if (run.idleIs === "gone") return continueLostRun(context, run.turn, recorder, "gone");
+      return recorder.endTurn();
     }
   }
 }
@@ -74,7 +92,7 @@ async function isOver(run: Run, standing: Standing): Promise<boolean> {
   const { recorder } = run;
   if (recorder.lost || recorder.resting) return true;
   if (standing === "gone" || standing === "died") {
-    await endLostRun(run.context, recorder, standing);
+    await continueLostRun(run.context, run.turn, recorder, standing);
     return true;
   }
   if (standing === "ended") recorder.endTurn();

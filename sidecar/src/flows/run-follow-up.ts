@@ -16,8 +16,10 @@ import { setMessageIds, stripHistoryLength } from "../protocol/send-params.ts";
 import { type AgentSubscription, callAgent, getAgentTask, subscribeAtAgent } from "./agent-calls.ts";
 import { closeRun, followRun } from "./follow-run.ts";
 import type { FlowContext } from "./flow-context.ts";
+import { continueLostRun } from "./lost-run.ts";
 import { recordSource, type SourceEnd } from "./record-source.ts";
 import { retryStore } from "./retry-store.ts";
+import { runAttempt } from "./run-attempt.ts";
 import { agentError, endWithoutTask, flatHeaders, type OpenSend, ownError, unreachable } from "./run-turn.ts";
 import { TaskRecorder } from "./task-recorder.ts";
 
@@ -41,6 +43,8 @@ export async function runFollowUp(context: FlowContext, turn: OpenSend): Promise
   try {
     if (turn.row.aside && recorder.turn && !recorder.turn.ended) return await forwardAside(follow);
     recorder.beginTurn({ id: turn.row.id, hidden: `[${turn.send.message}]`, firstGeneration: null, ended: false });
+    // The task came from an instance that is gone: the agent here gets the message as the first of this context.
+    if (recorder.agentTaskId === "") return await runAttempt(context, turn, recorder, null);
     const traits = await context.profile.traits();
     const native = turn.row.dialect === "0.3" && traits.native03;
     if (native && traits.streaming !== false) await runStreamed(follow);
@@ -78,11 +82,11 @@ function agentParams(turn: OpenSend, recorder: TaskRecorder): string {
 async function runStreamed(follow: FollowUp): Promise<void> {
   const { context, turn, recorder, params } = follow;
   const exchange = await callAgent(context, turn.origin, { operation: "stream", params, id: turn.id });
-  if (exchange.kind === "failed") return refuse(follow, unreachable(turn));
+  if (exchange.kind === "failed") return continueLostRun(context, turn, recorder, exchange.end === "refused" ? "refused" : "died");
   if (exchange.kind === "reply") return runRefusedStream(follow, exchange.reply);
   const iterator = exchange.events[Symbol.asyncIterator]();
   const first = await iterator.next();
-  if (first.done) return closeRun(context, recorder, turn.origin, { kind: exchange.events.end === "clean" ? "clean" : "broken" });
+  if (first.done) return closeRun(context, recorder, turn, { kind: exchange.events.end === "clean" ? "clean" : "broken" });
   const parsed = parseReply(first.value.data);
   if (parsed.kind === "error") {
     exchange.events.close();
@@ -94,7 +98,7 @@ async function runStreamed(follow: FollowUp): Promise<void> {
     return endWithMessage(follow, event, flatHeaders(forwardResponseHeaders(exchange.headers, { bodyChanged: true })));
   }
   const end = await recordSource(context, recorder, { events: exchange.events, iterator, first: first.value, kind: "turn" });
-  await closeRun(context, recorder, turn.origin, end);
+  await closeRun(context, recorder, turn, end);
 }
 
 /** An agent that does not stream says so at once: the message goes as a unary send then. Other refusals are passed on. */
@@ -141,13 +145,17 @@ async function recordUnary(follow: FollowUp, exchange: AgentExchange, source: Ru
   const { context, turn, recorder } = follow;
   const outcome = exchange.kind === "reply" ? readReply(turn, exchange.reply) : { kind: "failed" as const };
   if (exchange.kind === "events") exchange.events.close();
+  if (exchange.kind === "failed" && (!source || source.end === null || source.end.kind === "broken")) {
+    source?.close();
+    return continueLostRun(context, turn, recorder, exchange.end === "refused" ? "refused" : "died");
+  }
   if (outcome.kind === "error" || outcome.kind === "failed") {
     // Events that came all the same show that the run has started.
     if (recorder.turn?.firstGeneration === null) {
       source?.close();
       return refuse(follow, outcome.kind === "error" ? outcome.reply : unreachable(turn));
     }
-    return source ? closeRun(context, recorder, turn.origin, await source.done) : followRun(context, recorder, turn.origin);
+    return source ? closeRun(context, recorder, turn, await source.done) : followRun(context, recorder, turn);
   }
   if (outcome.kind === "message") {
     source?.close();
@@ -159,8 +167,8 @@ async function recordUnary(follow: FollowUp, exchange: AgentExchange, source: Ru
   }
   recorder.recordDifference(outcome.task);
   if (recorder.resting) return source?.close();
-  if (source && source.end === null) return closeRun(context, recorder, turn.origin, await source.done);
-  await followRun(context, recorder, turn.origin);
+  if (source && source.end === null) return closeRun(context, recorder, turn, await source.done);
+  await followRun(context, recorder, turn);
 }
 
 type UnaryOutcome =

@@ -2,30 +2,37 @@
  * A new message at the local agent. A streaming send goes up as a stream, a unary send as it is: so the answer equals
  * the direct one whatever the executor's style (a JS 1.3 executor that publishes Task then Message breaks when streamed).
  */
+import { ATTEMPT_METADATA_KEY } from "@durable-agent/crds/contract";
 import type { AgentEvents, AgentReply } from "../ports/agent.ts";
 import type { TurnReply } from "../ports/task-store.ts";
 import { forwardResponseHeaders } from "../protocol/headers.ts";
 import { type A2aEvent, parseEvent, parseSendResult, parseTask } from "../protocol/events.ts";
 import { parseReply } from "../protocol/jsonrpc.ts";
 import { oneLine } from "../protocol/raw-json.ts";
-import { stripHistoryLength } from "../protocol/send-params.ts";
+import { setRequestMetadata, stripHistoryLength } from "../protocol/send-params.ts";
 import { callAgent, getAgentTask } from "./agent-calls.ts";
 import { checkPayload } from "./check-payload.ts";
 import { createTask, type TaskBearingEvent } from "./create-task.ts";
 import { closeRun, followRun } from "./follow-run.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { recordSource } from "./record-source.ts";
-import { agentError, endWithoutTask, flatHeaders, type OpenSend, ownError, unreachable } from "./run-turn.ts";
+import { retryUnbound } from "./retry-unbound.ts";
+import { agentError, endWithoutTask, flatHeaders, type OpenSend, ownError } from "./run-turn.ts";
 import type { TaskRecorder } from "./task-recorder.ts";
 import { a2aError } from "../protocol/a2a-errors.ts";
 
 export async function runNewMessage(context: FlowContext, turn: OpenSend): Promise<void> {
   const operation = turn.operation === "stream" ? "stream" : "send";
-  const params = stripHistoryLength(turn.row.dialect, turn.params);
-  const exchange = await callAgent(context, turn.origin, { operation, params, id: turn.id });
-  if (exchange.kind === "failed") return endWithoutTask(context, turn.row, unreachable(turn));
+  const exchange = await callAgent(context, turn.origin, { operation, params: messageParams(turn), id: turn.id });
+  if (exchange.kind === "failed") return retryUnbound(context, turn, exchange.end);
   if (exchange.kind === "reply") return recordReply(context, turn, exchange.reply);
   return recordStream(context, turn, exchange.events, exchange.headers);
+}
+
+/** The journaled message; a further attempt says that it is one. */
+function messageParams(turn: OpenSend): string {
+  const params = stripHistoryLength(turn.row.dialect, turn.params);
+  return turn.row.attempt > 1 ? setRequestMetadata(params, ATTEMPT_METADATA_KEY, String(turn.row.attempt)) : params;
 }
 
 async function recordReply(context: FlowContext, turn: OpenSend, reply: AgentReply): Promise<void> {
@@ -34,7 +41,7 @@ async function recordReply(context: FlowContext, turn: OpenSend, reply: AgentRep
   const event = parseSendResult(turn.row.dialect, oneLine(parsed.result));
   if (event.kind === "task") {
     const recorder = await bindTask(context, turn, event);
-    if (recorder && !recorder.resting) await withRecorder(recorder, () => followRun(context, recorder, turn.origin));
+    if (recorder && !recorder.resting) await withRecorder(recorder, () => followRun(context, recorder, turn));
     return;
   }
   const headers = flatHeaders(forwardResponseHeaders(reply.headers, { bodyChanged: true }));
@@ -54,7 +61,7 @@ async function recordMessage(
   const named = task?.kind === "task" ? parseTask(turn.row.dialect, oneLine(task.task)) : null;
   if (named?.kind !== "task") return endWithoutTask(context, turn.row, reply);
   const recorder = await bindTask(context, turn, named, { reply });
-  if (recorder && !recorder.resting) await withRecorder(recorder, () => followRun(context, recorder, turn.origin));
+  if (recorder && !recorder.resting) await withRecorder(recorder, () => followRun(context, recorder, turn));
 }
 
 async function recordStream(
@@ -65,7 +72,7 @@ async function recordStream(
 ): Promise<void> {
   const iterator = events[Symbol.asyncIterator]();
   const first = await iterator.next();
-  if (first.done) return endWithoutTask(context, turn.row, unreachable(turn));
+  if (first.done) return retryUnbound(context, turn, "broken");
   const parsed = parseReply(first.value.data);
   if (parsed.kind !== "result") {
     events.close();
@@ -86,7 +93,7 @@ async function recordStream(
   if (!recorder) return events.close();
   await withRecorder(recorder, async () => {
     const end = await recordSource(context, recorder, { events, iterator, first: null, kind: "turn" });
-    await closeRun(context, recorder, turn.origin, end);
+    await closeRun(context, recorder, turn, end);
   });
 }
 

@@ -51,6 +51,14 @@ export async function runTurn(context: FlowContext, row: TurnRow, journaled: New
   }
 }
 
+/** The journaled message of a turn; null when it is none or cannot be read any more. */
+export function openSend(context: FlowContext, row: TurnRow): OpenSend | null {
+  if (row.purpose !== "send") return null;
+  const turn = openTurn(context, row);
+  const send = parseSend(row.dialect, turn.params);
+  return send.kind === "ok" ? { ...turn, send: send.value, journaled: null } : null;
+}
+
 function openTurn(context: FlowContext, row: TurnRow): OpenTurn {
   const call = parseCall(row.body);
   const operation = operationOf(row.method)?.operation;

@@ -2,6 +2,9 @@
  * Send and stream, on the caller's side: checks the message against the record, journals it, and answers from what the
  * turn brings, whichever instance runs it. The client may leave at any time; the turn goes on (P4).
  */
+import { createHash } from "node:crypto";
+import { HEADERS } from "@durable-agent/crds/contract";
+import { dedupeKey } from "../domain/dedupe-key.ts";
 import { isTerminal } from "../domain/task-state.ts";
 import type { NewTurn, TaskRow, TurnRow } from "../ports/task-store.ts";
 import { a2aError, terminalSendError } from "../protocol/a2a-errors.ts";
@@ -27,19 +30,28 @@ export async function answerSend(context: FlowContext, rpc: Rpc): Promise<Answer
   const outcome = await journalTurn(context, journaled);
   if (outcome.kind === "no-task") return "pass-through";
   if (outcome.kind === "terminal") return errorAnswer(rpc, terminalSendError(rpc.dialect, send.taskId ?? "", outcome.state));
-  return answerJournaled(context, rpc, { send, turn: outcome.turn, journaled });
+  const joined = outcome.kind === "joined";
+  if (joined) context.log.debug({ turnId: outcome.turn.id }, "joined an equal send");
+  return answerJournaled(context, rpc, { send, turn: outcome.turn, journaled, joined });
 }
 
 interface Sent {
   send: SendParams;
   turn: TurnRow;
   journaled: NewTurn;
+  /** The same send was there already: its turn is shown, nothing is sent (P7). */
+  joined: boolean;
 }
 
 async function answerJournaled(context: FlowContext, rpc: Rpc, sent: Sent): Promise<Answer> {
-  const { turn, send } = sent;
-  const watch = watchTurn(context, turn);
-  const taking = ensureTaken(context, sent, watch).catch((error: unknown) => {
+  const answer = await awaitAnswer(context, rpc, sent);
+  return sent.joined ? { ...answer, headers: { ...answer.headers, [HEADERS.joined]: "true" } } : answer;
+}
+
+async function awaitAnswer(context: FlowContext, rpc: Rpc, sent: Sent): Promise<Answer> {
+  const { turn, send, joined } = sent;
+  const watch = joined ? context.board.watch(turn.id, "remote") : watchTurn(context, turn);
+  const taking = joined ? Promise.resolve() : ensureTaken(context, sent, watch).catch((error: unknown) => {
     context.log.warn({ err: error, turnId: turn.id }, "turn could not be handed on");
   });
   if (rpc.operation === "stream") return streamTurn(context, rpc, { turn, watch });
@@ -48,6 +60,11 @@ async function answerJournaled(context: FlowContext, rpc: Rpc, sent: Sent): Prom
   } finally {
     void taking.then(() => watch.close());
   }
+}
+
+function dedupeKeyOf(context: FlowContext, rpc: Rpc, send: SendParams): string | null {
+  if (context.settings.idempotencyWindowSeconds === 0) return null;
+  return dedupeKey({ caller: rpc.caller, ...send }, (text) => createHash("sha256").update(text).digest("base64url"));
 }
 
 function refuseFollowUp(rpc: Rpc, task: TaskRow, send: SendParams): Answer | null {
@@ -80,6 +97,6 @@ function newTurn(
     instance,
     self: context.settings.instanceId,
     aside: task?.state === "auth-required",
-    dedupeKey: null,
+    dedupeKey: dedupeKeyOf(context, rpc, send),
   };
 }

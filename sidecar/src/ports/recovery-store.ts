@@ -22,8 +22,6 @@ export interface ClaimedTurn {
   turn: TurnRow;
   /** State before the claim. `journaled` was never given to an agent. */
   before: Extract<TurnState, "journaled" | "dispatched" | "bound">;
-  /** Planned moves so far; they do not count as attempts (P8). */
-  handovers: number;
   /** The former holder ran in this instance's own pod: its agent may still be at work. */
   samePod: boolean;
 }

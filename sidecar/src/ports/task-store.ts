@@ -87,6 +87,8 @@ export interface TurnRow {
   instanceAlive: boolean;
   epoch: number;
   attempt: number;
+  /** Planned moves to another instance; they do not count as attempts (P8). */
+  handovers: number;
   state: TurnState;
   /** Forwarded during auth-required or a `call`: does not hold the task's queue. */
   aside: boolean;

@@ -1,0 +1,151 @@
+/**
+ * A further try at a turn that has a task: the same message again, without the task id the agent here has never heard
+ * of, in the same context. The task goes on: a working status says why, what the broken attempt had shown is blanked,
+ * and what the agent says now continues the same history (P4). The caller has raised the attempt number already.
+ */
+import { AttemptArtifacts, blankEvents, turnArtifactIds } from "../domain/attempt-artifacts.ts";
+import { rebuildFold } from "../domain/fold.ts";
+import type { AgentExchange, AgentReply } from "../ports/agent.ts";
+import type { EventRow, NewEvent } from "../ports/task-store.ts";
+import { type A2aEvent, parseEvent, parseSendResult, statusPayload } from "../protocol/events.ts";
+import { parseReply } from "../protocol/jsonrpc.ts";
+import { oneLine } from "../protocol/raw-json.ts";
+import { setMessageIds, setRequestMetadata, stripHistoryLength } from "../protocol/send-params.ts";
+import { ATTEMPT_METADATA_KEY } from "@durable-agent/crds/contract";
+import { callAgent } from "./agent-calls.ts";
+import { closeRun, followRun } from "./follow-run.ts";
+import type { FlowContext } from "./flow-context.ts";
+import { continueLostRun, endRun } from "./lost-run.ts";
+import { recordSource } from "./record-source.ts";
+import { retryStore } from "./retry-store.ts";
+import type { OpenSend } from "./run-turn.ts";
+import type { TaskRecorder } from "./task-recorder.ts";
+
+/** HTTP answers that say the journaled credentials have run out. */
+const CREDENTIALS_REFUSED = new Set([401, 403]);
+
+/** Records what announces the attempt (`why`, null for a message the agent never had), then runs it to its end. */
+export async function runAttempt(
+  context: FlowContext,
+  turn: OpenSend,
+  recorder: TaskRecorder,
+  why: string | null,
+): Promise<void> {
+  const { events, artifacts } = await brokenAttempt(context, recorder);
+  recorder.beginAttempt(turn.row.attempt, artifacts);
+  if (why !== null) recorder.record([restartStatus(context, recorder, why), ...events], { rests: false });
+  await deliver(context, turn, { recorder, params: attemptParams(turn, recorder) });
+}
+
+interface Delivery {
+  recorder: TaskRecorder;
+  params: string;
+}
+
+async function deliver(context: FlowContext, turn: OpenSend, delivery: Delivery): Promise<void> {
+  const operation = turn.operation === "stream" ? "stream" : "send";
+  const { recorder, params } = delivery;
+  const exchange = await callAgent(context, turn.origin, { operation, params, id: turn.id });
+  if (recorder.lost) return closeEvents(exchange);
+  if (exchange.kind === "failed") return continueLostRun(context, turn, recorder, exchange.end === "refused" ? "refused" : "died");
+  if (exchange.kind === "reply") return recordReply(context, turn, delivery, exchange.reply);
+  const { events } = exchange;
+  const iterator = events[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  if (first.done) return continueLostRun(context, turn, recorder, "died");
+  const parsed = parseReply(first.value.data);
+  const event = parsed.kind === "result" ? parseEvent(recorder.dialect, oneLine(parsed.result)) : null;
+  if (!event || event.kind === "message") {
+    events.close();
+    const reply = { status: 200, headers: {}, body: first.value.data };
+    return event ? endWithMessage(recorder, event) : recordReply(context, turn, delivery, reply);
+  }
+  adopt(recorder, event);
+  const end = await recordSource(context, recorder, { events, iterator, first: first.value, kind: "turn" });
+  await closeRun(context, recorder, turn, end);
+}
+
+async function recordReply(context: FlowContext, turn: OpenSend, delivery: Delivery, reply: AgentReply): Promise<void> {
+  const { recorder, params } = delivery;
+  if (CREDENTIALS_REFUSED.has(reply.status)) return endRun(context, recorder, "CredentialsRefused");
+  const parsed = parseReply(reply.body);
+  if (parsed.kind === "error") {
+    // An agent that insists on contexts of its own gets the message without one, once.
+    const bare = setMessageIds(params, { contextId: null });
+    if (bare !== params) return deliver(context, turn, { recorder, params: bare });
+    recorder.recordStatus("failed", `The agent refused the message when it was sent again (error ${parsed.code}).`);
+    return;
+  }
+  const event = parsed.kind === "result" ? parseSendResult(recorder.dialect, oneLine(parsed.result)) : null;
+  if (event?.kind === "message") return endWithMessage(recorder, event);
+  if (event?.kind !== "task") {
+    recorder.recordStatus("failed", "The agent gave no usable answer when the message was sent again.");
+    return;
+  }
+  adopt(recorder, event);
+  recorder.recordDifference(event.task);
+  if (!recorder.resting) await followRun(context, recorder, turn);
+}
+
+/** The task was made by an earlier attempt, so a bare Message becomes its completion. */
+function endWithMessage(recorder: TaskRecorder, event: Extract<A2aEvent, { kind: "message" }>): void {
+  recorder.recordCompletion(event.message, { kind: "message", payload: event.payload, headers: {} });
+}
+
+function adopt(recorder: TaskRecorder, event: A2aEvent): void {
+  if (event.kind !== "message" && event.kind !== "other") recorder.adoptAgent(event.taskId, event.contextId);
+}
+
+function attemptParams(turn: OpenSend, recorder: TaskRecorder): string {
+  const params = stripHistoryLength(turn.row.dialect, turn.params);
+  const fresh = setMessageIds(params, { taskId: null, contextId: recorder.contextId });
+  return turn.row.attempt > 1 ? setRequestMetadata(fresh, ATTEMPT_METADATA_KEY, String(turn.row.attempt)) : fresh;
+}
+
+/** What the broken attempts of the active turn have shown: their artifacts are blanked and continued. */
+async function brokenAttempt(
+  context: FlowContext,
+  recorder: TaskRecorder,
+): Promise<{ events: NewEvent[]; artifacts: AttemptArtifacts | null }> {
+  await recorder.settled();
+  const first = recorder.turn?.firstGeneration ?? null;
+  if (first === null) return { events: [], artifacts: null };
+  const rows = await readAll(context, recorder.taskId);
+  const { taskId, contextId, dialect, fold } = recorder;
+  const earlier = rows.filter((row) => row.generation < first);
+  const shown = rows.filter((row) => row.generation >= first);
+  const broken = {
+    artifactIds: turnArtifactIds(dialect, shown),
+    before: earlier.length === 0 ? null : rebuildFold(dialect, null, { taskId, contextId }, earlier),
+  };
+  return { events: blankEvents(fold, broken), artifacts: new AttemptArtifacts(fold, broken) };
+}
+
+async function readAll(context: FlowContext, taskId: string): Promise<EventRow[]> {
+  const rows: EventRow[] = [];
+  for (;;) {
+    const after = rows.at(-1)?.generation ?? 0;
+    const page = await retryStore(context, () => context.store.readEvents(taskId, after, PAGE_ROWS, PAGE_BYTES));
+    if (page.length === 0) return rows;
+    rows.push(...page);
+  }
+}
+
+const PAGE_ROWS = 1_000;
+const PAGE_BYTES = 4 * 1024 * 1024;
+
+function restartStatus(context: FlowContext, recorder: TaskRecorder, why: string): NewEvent {
+  const payload = statusPayload(recorder.dialect, {
+    taskId: recorder.taskId,
+    contextId: recorder.contextId,
+    state: "working",
+    timestamp: context.clock.now().toISOString(),
+    message: { messageId: context.newId(), text: why },
+    final: false,
+  });
+  return { kind: "status", payload, hidden: null };
+}
+
+function closeEvents(exchange: AgentExchange): void {
+  if (exchange.kind === "events") exchange.events.close();
+}

@@ -1,0 +1,101 @@
+/**
+ * Watches the leases of the agent's other instances and takes over the work of those that have died. A peer is dead when
+ * its renewal counter has not moved for one lease on this process's monotonic clock, seen without a gap, and its lease
+ * has run out at the store: no outage and no jump of any clock re-runs anything.
+ */
+import { observe, openPeerWatch } from "../domain/peer-watch.ts";
+import type { ClaimedWork, InstancePulse, RecoveryStore } from "../ports/recovery-store.ts";
+import type { FlowContext } from "./flow-context.ts";
+
+const READ_INTERVAL_MS = 200;
+/** Released work is looked for this often even when no message says that there is some. */
+const IDLE_CLAIM_MS = 1_000;
+const CLAIM_LIMIT = 32;
+
+export interface PeerWatcherDeps {
+  recovery: RecoveryStore;
+  podUid: string;
+  /** Whether this instance may take work: its lease holds, it does not drain and its agent answers. */
+  mayClaim: () => boolean;
+  onClaimed: (work: ClaimedWork) => void;
+  /** Calls that waited for an instance that is gone. */
+  onFailedCalls: (turnIds: string[]) => void;
+}
+
+export class PeerWatcher {
+  readonly #context: FlowContext;
+  readonly #deps: PeerWatcherDeps;
+  readonly #stopped = new AbortController();
+  #nap = new AbortController();
+  #claimable = false;
+  #lastClaimMs = Number.NEGATIVE_INFINITY;
+  #loop: Promise<void> | null = null;
+
+  constructor(context: FlowContext, deps: PeerWatcherDeps) {
+    this.#context = context;
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    this.#nap.abort();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, relay, log, settings } = this.#context;
+    const { signal } = this.#stopped;
+    const subscription = relay.joinClaimable(() => {
+      this.#claimable = true;
+      this.#nap.abort();
+    });
+    const watch = openPeerWatch(settings.leaseMs);
+    while (!signal.aborted) {
+      try {
+        const sentMs = clock.monotonicMs();
+        const pulses = await this.#deps.recovery.readPulses();
+        const peers = pulses.filter((pulse) => pulse.id !== settings.instanceId);
+        const silent = observe(watch, { sentMs, answeredMs: clock.monotonicMs() }, peers);
+        await this.#claim(silent, this.#predecessors(pulses));
+      } catch (error) {
+        log.debug({ err: error }, "leases of the peers not readable, read again later");
+      }
+      this.#nap = new AbortController();
+      if (!this.#claimable) await clock.sleep(READ_INTERVAL_MS, AbortSignal.any([signal, this.#nap.signal]));
+    }
+    subscription.leave();
+  }
+
+  /** Earlier processes of this pod: the one that holds the pod now is their successor. */
+  #predecessors(pulses: InstancePulse[]): string[] {
+    const self = pulses.find((pulse) => pulse.id === this.#context.settings.instanceId);
+    if (!self) return [];
+    const { podUid } = this.#deps;
+    return pulses.filter((pulse) => pulse.podUid === podUid && pulse.startedAtMs < self.startedAtMs).map((pulse) => pulse.id);
+  }
+
+  async #claim(silent: string[], predecessors: string[]): Promise<void> {
+    const { clock, settings, store, log } = this.#context;
+    const idle = silent.length === 0 && predecessors.length === 0 && !this.#claimable;
+    if (!this.#deps.mayClaim() || (idle && clock.monotonicMs() - this.#lastClaimMs < IDLE_CLAIM_MS)) return;
+    this.#claimable = false;
+    this.#lastClaimMs = clock.monotonicMs();
+    const { recovery, podUid } = this.#deps;
+    const request = { self: settings.instanceId, selfPodUid: podUid, from: silent, predecessors, limit: CLAIM_LIMIT };
+    const work = await recovery.claimWork(request);
+    const count = work.turns.length + work.tasks.length;
+    if (count > 0) {
+      log.info({ turns: work.turns.length, tasks: work.tasks.length }, "took over work");
+      this.#deps.onClaimed(work);
+    }
+    this.#claimable ||= count >= CLAIM_LIMIT;
+    const gone = [...silent, ...predecessors];
+    if (gone.length > 0) this.#deps.onFailedCalls(await recovery.failOrphanedCalls(gone));
+    // Its work is taken; the row would only be read again and again.
+    if (count === 0) await Promise.all(predecessors.map((id) => store.removeInstance(id)));
+  }
+}
