@@ -22,7 +22,7 @@ export default defineConfig({
           name: "scenarios",
           include: ["scenarios/**/*.test.ts"],
           environment: "node",
-          globalSetup: ["../sidecar/test/support/shared-postgres.ts", "scenarios/support/shared-nats.ts"],
+          globalSetup: ["scenarios/support/shared-services.ts"],
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },
