@@ -14,6 +14,8 @@ import { parseArgs } from "node:util";
 export interface AgentOptions {
   /** 0 = any free port, told by the ready line. */
   port: number;
+  /** Address it listens on: the loopback one unless `HOST` says otherwise (in a pod, others must reach it). */
+  host: string;
   /** Base of the URL in the card; null = the agent's own loopback address. */
   publicUrl: string | null;
   /** Switches without a value, e.g. `--compat`. */
@@ -35,6 +37,7 @@ export function readAgentOptions(ownFlags: readonly string[] = []): AgentOptions
   const publicUrl = given["public-url"] ?? process.env.PUBLIC_URL;
   return {
     port,
+    host: process.env.HOST || "127.0.0.1",
     publicUrl: typeof publicUrl === "string" && publicUrl !== "" ? publicUrl.replace(/\/$/, "") : null,
     flags: new Set(ownFlags.filter((name) => given[name] === true)),
   };

@@ -147,7 +147,7 @@ function cardFor(baseUrl: string, flags: AgentOptions["flags"]): AgentCard {
 function main(): void {
   const options = readAgentOptions(["compat", "no-streaming", "push"]);
   const app = express();
-  const server = app.listen(options.port, "127.0.0.1", () => {
+  const server = app.listen(options.port, options.host, () => {
     const port = listeningPort(server);
     const card = cardFor(options.publicUrl ?? `http://localhost:${port}`, options.flags);
     const requestHandler = new DefaultRequestHandler(card, new InMemoryTaskStore(), new FixtureExecutor());

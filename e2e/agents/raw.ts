@@ -130,7 +130,7 @@ function main(): void {
       response.destroy();
     });
   });
-  server.listen(options.port, "127.0.0.1", () => announceReady("raw", listeningPort(server)));
+  server.listen(options.port, options.host, () => announceReady("raw", listeningPort(server)));
 }
 
 main();

@@ -50,13 +50,13 @@ export interface Backing {
   agentKey: string;
   /** Base64 of 32 bytes. */
   secretKey: string;
+  /** More of the environment contract, e.g. `LEASE_MS`. */
+  env?: Record<string, string>;
 }
 
 export interface SidecarStart extends Backing {
   agentUrl: string;
   podName: string;
-  /** More of the environment contract, e.g. `LEASE_MS`. */
-  env?: Record<string, string>;
 }
 
 export interface RunningSidecar extends RunningProcess {

@@ -342,20 +342,17 @@ describe("deletion", () => {
     expect(describeActions(second)).toEqual([]);
     expect(second.workload?.spec.template.metadata?.labels?.[LABELS.agent]).toBeUndefined();
     const last = { ...second, pods: [pod("c"), pod("d")] };
-    expect(describeActions(last)).toEqual(["writeStatus", "removeFinalizer"]);
+    expect(describeActions(last)).toEqual(["removeFinalizer"]);
   });
 
   test("a workload that is gone holds nothing up", () => {
     const gone = { ...deleting(routed), workload: undefined, pods: [] };
-    expect(describeActions(gone)).toEqual(["writeStatus", "restore researcher", "removeFinalizer"]);
+    expect(describeActions(gone)).toEqual(["restore researcher", "removeFinalizer"]);
   });
 
   test("an heir takes the workload over as it is", () => {
     const heir = durableAgent({ name: "heir", metadata: { creationTimestamp: "2026-02-01T00:00:00Z" } });
-    expect(describeActions({ ...deleting(routed), rivals: [heir], pods: [] })).toEqual([
-      "writeStatus",
-      "removeFinalizer",
-    ]);
+    expect(describeActions({ ...deleting(routed), rivals: [heir], pods: [] })).toEqual(["removeFinalizer"]);
   });
 
   test("without a finalizer there is nothing to do", () => {

@@ -19,6 +19,8 @@ export interface Image {
   /** "uid:gid"; numbers, so that "must not run as root" can be checked without looking into the image. */
   readonly user: string;
   readonly workingFolder?: string;
+  /** Signal that asks the program to end; SIGTERM unless given. */
+  readonly stopSignal?: string;
 }
 
 interface Descriptor {
@@ -71,6 +73,7 @@ function configurationOf(image: Image, layers: readonly Descriptor[]): unknown {
       Env: Object.entries({ PATH: "/usr/local/bin:/usr/bin:/bin", ...image.environment }).map((pair) => pair.join("=")),
       User: image.user,
       WorkingDir: image.workingFolder ?? "/",
+      ...(image.stopSignal === undefined ? {} : { StopSignal: image.stopSignal }),
     },
     rootfs: { type: "layers", diff_ids: layers.map((layer) => layer.digest) },
     history: layers.map(() => ({ created: "1970-01-01T00:00:00Z" })),

@@ -113,6 +113,8 @@ export async function postgresImage(busybox: string): Promise<Image> {
     ],
     entrypoint: ["/app/start"],
     user: ordinaryUser,
+    // At SIGTERM it would wait for its clients to leave, and they stay connected on purpose.
+    stopSignal: "SIGINT",
   };
 }
 

@@ -1,5 +1,6 @@
 /** What is wrong with a certificate, if anything. */
 import { createPrivateKey, X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
 import type { KeyPair } from "./key-pair.ts";
 
 /** A certificate's fault; `expiring` still works. */
@@ -34,8 +35,7 @@ export function checkServing(
   if (time !== undefined && time !== "expiring") return time;
   const issuer = open(expected.authority);
   if ("fault" in issuer || !isSignedBy(certificate, issuer.certificate)) return "wrongIssuer";
-  if (expected.dnsNames.some((name) => certificate.checkHost(name, { subject: "never" }) === undefined))
-    return "wrongNames";
+  if (!expected.dnsNames.every((host) => names(certificate, host))) return "wrongNames";
   return time;
 }
 
@@ -72,6 +72,11 @@ function checkTime(certificate: X509Certificate, now: Date): CertificateFault | 
   if (now.getTime() < from) return "notYetValid";
   if (now.getTime() >= to) return "expired";
   return to - now.getTime() < (to - from) * renewalShare ? "expiring" : undefined;
+}
+
+function names(certificate: X509Certificate, host: string): boolean {
+  const found = isIP(host) === 0 ? certificate.checkHost(host, { subject: "never" }) : certificate.checkIP(host);
+  return found !== undefined;
 }
 
 function isSignedBy(certificate: X509Certificate, authority: X509Certificate): boolean {

@@ -1,6 +1,7 @@
 /** Issues the operator's own certificates: P-256, nothing but what a webhook's TLS needs. */
 import "reflect-metadata";
 import { randomBytes, webcrypto } from "node:crypto";
+import { isIP } from "node:net";
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -48,8 +49,8 @@ export async function issueAuthority(validity: Validity): Promise<KeyPair> {
   return toKeyPair(certificate, keys.privateKey);
 }
 
-/** A serving certificate for the names, signed by the authority. Throws when the authority's key does not fit. */
-export async function issueServing(authority: KeyPair, dnsNames: string[], validity: Validity): Promise<KeyPair> {
+/** A serving certificate for host names and addresses, signed by the authority. Throws when the authority's key does not fit. */
+export async function issueServing(authority: KeyPair, hosts: string[], validity: Validity): Promise<KeyPair> {
   const issuer = new X509Certificate(authority.certificate);
   const signingKey = await webcrypto.subtle.importKey(
     "pkcs8",
@@ -63,7 +64,7 @@ export async function issueServing(authority: KeyPair, dnsNames: string[], valid
     {
       ...validity,
       serialNumber: freshSerial(),
-      subject: `CN=${(dnsNames[0] ?? "").slice(0, 64)}`,
+      subject: `CN=${(hosts[0] ?? "").slice(0, 64)}`,
       issuer: issuer.subject,
       signingKey,
       publicKey: keys.publicKey,
@@ -72,7 +73,7 @@ export async function issueServing(authority: KeyPair, dnsNames: string[], valid
         new BasicConstraintsExtension(false, undefined, true),
         new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
         new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
-        new SubjectAlternativeNameExtension(dnsNames.map((value) => ({ type: "dns", value }))),
+        new SubjectAlternativeNameExtension(hosts.map((value) => ({ type: isIP(value) === 0 ? "dns" : "ip", value }))),
         await AuthorityKeyIdentifierExtension.create(issuer, false, webcrypto),
       ],
     },

@@ -49,8 +49,9 @@ function planPresence(world: World): Plan {
       RelayReady: describeRelay(world),
     },
   });
-  if (!isDeepStrictEqual(status, agent.status)) actions.push({ kind: "writeStatus", status });
+  const statusWrites: Action[] = isDeepStrictEqual(status, agent.status) ? [] : [{ kind: "writeStatus", status }];
   if (touches) {
+    actions.push(...statusWrites);
     const stamped = readStamp(assessment.workload);
     const ready = missing === undefined || stamped !== undefined;
     if (ready && !sameStamp(stamped, assessment.stamp)) actions.push({ kind: "stamp", stamp: assessment.stamp });
@@ -61,7 +62,9 @@ function planPresence(world: World): Plan {
   if (assessment.kind === "blocked" && assessment.reason === "WorkloadNotFound" && hasFinalizer(world)) {
     actions.push({ kind: "removeFinalizer" });
   }
-  const settled = census.injected.length === census.running.length && census.missed.length === 0;
+  if (!touches) actions.push(...statusWrites);
+  const settled =
+    missing === undefined && census.injected.length === census.running.length && census.missed.length === 0;
   return settled ? { actions } : { actions, requeueAfterMs: settleMs };
 }
 
@@ -90,10 +93,12 @@ function planDeletion(world: World): Plan {
     assessment: undefined,
     findings: { Injected: finding, TrafficRouted: finding, StoreReady: finding, RelayReady: finding },
   });
-  if (!isDeepStrictEqual(status, agent.status)) actions.push({ kind: "writeStatus", status });
+  const finished = !stamped && !waits;
+  // The last round says nothing: a status write would only make the removal of the finalizer a conflict.
+  if (!finished && !isDeepStrictEqual(status, agent.status)) actions.push({ kind: "writeStatus", status });
   if (!heir) actions.push(...restoreAll(world));
   if (stamped) actions.push({ kind: "stamp", stamp: undefined });
-  if (!stamped && !waits) actions.push({ kind: "removeFinalizer" });
+  if (finished) actions.push({ kind: "removeFinalizer" });
   return { actions, requeueAfterMs: settleMs };
 }
 

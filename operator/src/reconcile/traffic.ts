@@ -123,3 +123,31 @@ export function entryKey(port: ServicePort): string {
 function leadsTo(targetPort: number | string, target: AgentTarget): boolean {
   return targetPort === target.port || (target.portName !== undefined && targetPort === target.portName);
 }
+
+/**
+ * A routed Service as it should be stored when somebody writes it: entries that got their own targetPort back lead to the
+ * sidecar again, and an entry that got another one is the user's from then on. Without our note nothing changes, so the
+ * operator's own restoring, which removes the note, passes.
+ */
+export function keepRouted(service: Service): Service {
+  const originals = readOriginals(service);
+  if (Object.keys(originals).length === 0) return service;
+  const ports = service.spec.ports ?? [];
+  const kept: OriginalTargetPorts = {};
+  for (const port of ports) {
+    const key = entryKey(port);
+    const original = originals[key];
+    if (original !== undefined && (port.targetPort === original || port.targetPort === PORT_NAME)) kept[key] = original;
+  }
+  return {
+    ...service,
+    metadata: {
+      ...service.metadata,
+      annotations: { ...service.metadata.annotations, [ANNOTATIONS.originalTargetPorts]: JSON.stringify(kept) },
+    },
+    spec: {
+      ...service.spec,
+      ports: ports.map((port) => (kept[entryKey(port)] === undefined ? port : { ...port, targetPort: PORT_NAME })),
+    },
+  };
+}

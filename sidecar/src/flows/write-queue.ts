@@ -43,8 +43,10 @@ export class WriteQueue {
     const groups: Group[] = [];
     let [rows, bytes] = [0, 0];
     for (const task of this.#tasks.values()) {
-      if (task.busy || task.waiting.length === 0) continue;
-      if (groups.length > 0 && (rows >= maxRows || bytes >= maxBytes)) break;
+      const next = task.waiting[0];
+      if (task.busy || next === undefined) continue;
+      const fits = rows + next.write.events.length <= maxRows && bytes + next.bytes <= maxBytes;
+      if (groups.length > 0 && !fits) break;
       const group = takeGroup(task.waiting, { rows: maxRows - rows, bytes: maxBytes - bytes });
       task.busy = true;
       rows += Math.max(1, group.write.events.length);

@@ -8,7 +8,7 @@ export function describeInstances(open: OpenStore): void {
       const store = await open();
       const before = Date.now();
       await store.registerInstance({ id: "a", podName: "pod-a", podUid: "uid-a" }, LEASE_MS);
-      await store.registerInstance({ id: "b", podName: "pod-b", podUid: "uid-b" }, 0);
+      await store.registerInstance({ id: "b", podName: "pod-b", podUid: "uid-b" }, -LEASE_MS);
       const [a, b] = (await store.listInstances()).sort((x, y) => (x.id < y.id ? -1 : 1));
       expect(a).toMatchObject({ id: "a", podName: "pod-a", podUid: "uid-a", draining: false, alive: true });
       expect(Math.abs((a?.startedAt.getTime() ?? 0) - before)).toBeLessThan(60_000);
@@ -19,7 +19,7 @@ export function describeInstances(open: OpenStore): void {
 
     it("a renewal revives a lease; one that is not registered is told", async () => {
       const store = await open();
-      await store.registerInstance({ id: "a", podName: "", podUid: "" }, 0);
+      await store.registerInstance({ id: "a", podName: "", podUid: "" }, -LEASE_MS);
       expect(await store.renewInstance("a", LEASE_MS, false)).toBe(true);
       expect(await store.listInstances()).toMatchObject([{ alive: true }]);
       expect(await store.renewInstance("a", LEASE_MS, true)).toBe(true);

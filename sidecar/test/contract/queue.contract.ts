@@ -1,4 +1,6 @@
+import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { waitFor } from "../support/wait.ts";
 import type { OpenStore } from "./task-store.contract.ts";
 import { endingWrite, journaled, LEASE_MS, newTurn, startTask, writeOf } from "./task-store-rows.ts";
 
@@ -84,32 +86,24 @@ export function describeQueue(open: OpenStore): void {
 
     it("no follow-up is left behind, however queueing and ending meet", async () => {
       const { store, taskId, turnId } = await openWithTask();
-      let [current, generation, ended] = [turnId, 1, 0];
-      const arriving = Array.from({ length: 12 }, () => journaled(store, { taskId }));
-      while (ended < 13) {
+      const ids = Array.from({ length: 12 }, () => randomUUID());
+      const arriving = Promise.all(ids.map((id) => journaled(store, { id, taskId })));
+      let current = turnId;
+      for (let generation = 1; generation <= ids.length; generation += 1) {
         const [outcome] = await store.append([endingWrite(taskId, generation, current)]);
         if (outcome?.kind !== "committed") throw new Error("fenced");
-        ended += 1;
-        generation += 1;
-        if (ended === 13) break;
-        const { turnIds } = await store.findWork("a");
-        const next = outcome.promoted ?? turnIds[0] ?? (await nextDispatched());
-        await store.takeTurn(next, "a");
-        current = next;
+        current =
+          outcome.promoted ?? (await waitFor(nextTurn, { message: "no turn is next, though some have not run" }));
+        await store.takeTurn(current, "a");
       }
-      const turns = await Promise.all(arriving);
-      expect(new Set(turns.map(({ id }) => id)).size).toBe(12);
-      for (const { id } of turns) expect(await store.readTurn(id)).toMatchObject({ state: "done" });
+      await store.append([endingWrite(taskId, ids.length + 1, current)]);
+      await arriving;
+      expect((await store.readTurns(ids)).map(({ state }) => state)).toEqual(ids.map(() => "done"));
 
-      /** The queue was empty when the last turn ended: one of those still arriving is dispatched at once. */
-      async function nextDispatched(): Promise<string> {
-        const ids = new Set(arriving);
-        for (;;) {
-          const turn = await Promise.race([...ids].map((p) => p.then((row) => ({ p, row }))));
-          const row = await store.readTurn(turn.row.id);
-          if (row?.state === "dispatched") return row.id;
-          ids.delete(turn.p);
-        }
+      /** None waited when the last turn ended, so the next that arrives is dispatched at once. */
+      async function nextTurn(): Promise<string | undefined> {
+        const turns = await store.readTurns(ids);
+        return turns.find(({ state }) => state === "dispatched" || state === "journaled")?.id;
       }
     });
   });

@@ -76,7 +76,7 @@ export function describeTurns(open: OpenStore): void {
     });
 
     it("P7: after the window the same send is a new one", async () => {
-      const store = await open({ idempotencyWindowSeconds: 0 });
+      const store = await open({ idempotencyWindowSeconds: -1 });
       const first = await journaled(store, { dedupeKey: "k" });
       await store.endTurn({ turnId: first.id, state: "done", reply: null, epoch: 1, instance: "a" });
       const again = newTurn({ dedupeKey: "k" });

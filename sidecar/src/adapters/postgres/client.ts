@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { PrismaPg } from "@prisma/adapter-pg";
+import type { SqlDriverAdapter } from "@prisma/driver-adapter-utils";
 import { PrismaClient } from "../../generated/client.ts";
 
 /** The connection pool with Prisma on top. */
@@ -28,40 +29,74 @@ const QUERY_TIMEOUT_MS = 30_000;
 
 const IDLE_TIMEOUT_MS = 60_000;
 
-/**
- * Opens lazily: the first statement connects. Statements leave no state in the session but their own prepared form,
- * named by a hash of its text: that saves two thirds of the time of a small one. A pooler in transaction mode may sit
- * between if it knows prepared statements (PgBouncer from 1.21 with `max_prepared_statements`).
- */
+/** Opens lazily: the first statement connects. */
 export function openDatabase(options: DatabaseOptions): Database {
-  const pool = {
-    connectionString: options.url,
-    max: options.poolSize,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    idleTimeoutMillis: IDLE_TIMEOUT_MS,
-    query_timeout: QUERY_TIMEOUT_MS,
-    keepAlive: true,
-    keepAliveInitialDelayMillis: 10_000,
-    application_name: "durable-agent",
-    ...(options.ca === undefined ? {} : { ssl: { ca: options.ca } }),
-  };
-  const adapter = new PrismaPg(pool, {
-    onPoolError: (error) => options.onIdleError?.(error),
-    statementNameGenerator: nameStatement(),
-  });
-  const prisma = new PrismaClient({ adapter, errorFormat: "minimal" });
+  const names = new StatementNames();
+  const factory = new PrismaPg(
+    {
+      connectionString: options.url,
+      max: options.poolSize,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      idleTimeoutMillis: IDLE_TIMEOUT_MS,
+      query_timeout: QUERY_TIMEOUT_MS,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+      application_name: "durable-agent",
+      ...(options.ca === undefined ? {} : { ssl: { ca: options.ca } }),
+    },
+    {
+      onPoolError: (error) => options.onIdleError?.(error),
+      statementNameGenerator: ({ sql }) => names.of(sql) as string,
+    },
+  );
+  const connect = factory.connect.bind(factory);
+  factory.connect = async () => withoutNamesIfRefused(await connect(), names);
+  const prisma = new PrismaClient({ adapter: factory, errorFormat: "minimal" });
   return { prisma, close: () => prisma.$disconnect() };
 }
 
-/** Names depend on the text alone: whoever prepared a name, it means the same. */
-function nameStatement(): (query: { sql: string }) => string {
-  const names = new Map<string, string>();
-  return ({ sql }) => {
-    let name = names.get(sql);
-    if (name === undefined) {
-      name = `da_${createHash("sha256").update(sql).digest("base64url").slice(0, 22)}`;
-      names.set(sql, name);
-    }
+/**
+ * Names of prepared statements: a hash of the text, so whoever prepared a name, it means the same. A prepared statement
+ * saves two thirds of the server's time for a small one.
+ */
+class StatementNames {
+  readonly #names = new Map<string, string>();
+  #given = true;
+
+  /** The name to prepare a statement under; undefined for an unnamed one. */
+  of(sql: string): string | undefined {
+    if (!this.#given) return undefined;
+    const name = this.#names.get(sql) ?? `da_${createHash("sha256").update(sql).digest("base64url").slice(0, 22)}`;
+    this.#names.set(sql, name);
     return name;
+  }
+
+  /** From here on statements have no names. */
+  giveUp(): void {
+    this.#given = false;
+  }
+}
+
+/**
+ * What a pooler that hands each statement to another session makes the server answer, before it runs anything:
+ * invalid_sql_statement_name and duplicate_prepared_statement.
+ */
+const NAME_REFUSED = new Set(["26000", "42P05"]);
+
+/** Behind a pooler that does not know prepared statements, goes on without names, and repeats the one that failed. */
+function withoutNamesIfRefused<A extends SqlDriverAdapter>(adapter: A, names: StatementNames): A {
+  const { queryRaw, executeRaw } = adapter;
+  const guard = async <T>(run: () => Promise<T>): Promise<T> => {
+    try {
+      return await run();
+    } catch (error) {
+      const { cause } = error as { cause?: { originalCode?: string } };
+      if (!NAME_REFUSED.has(cause?.originalCode ?? "")) throw error;
+      names.giveUp();
+      return run();
+    }
   };
+  adapter.queryRaw = (query) => guard(() => queryRaw.call(adapter, query));
+  adapter.executeRaw = (query) => guard(() => executeRaw.call(adapter, query));
+  return adapter;
 }
