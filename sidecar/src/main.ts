@@ -7,6 +7,9 @@ import { startSidecar } from "./start-sidecar.ts";
 /** EX_CONFIG of sysexits.h. */
 const EXIT_CONFIG = 78;
 
+/** From the end of the drain to the end of the process, at most. */
+const STOP_MS = 3_000;
+
 async function main(): Promise<void> {
   const config = loadConfig(process.env, (path) => readFileSync(path, "utf8"));
   const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
@@ -17,7 +20,9 @@ async function main(): Promise<void> {
   const signal = await Promise.race([untilSignal(), sidecar.failed.catch((error: unknown) => error)]);
   if (signal instanceof Error) log.error({ err: signal }, "the sidecar cannot go on");
   else log.info({ signal }, "stopping");
-  await sidecar.stop();
+  if (!(signal instanceof Error)) await sidecar.drain();
+  // What still holds a connection open then is cut: the process has to end.
+  await Promise.race([sidecar.stop(), new Promise((resolve) => setTimeout(resolve, STOP_MS).unref())]);
   process.exit(signal instanceof Error ? 1 : 0);
 }
 

@@ -4,13 +4,16 @@ import { resolve } from "node:path";
 import { claimDataDir } from "./adapters/embedded/data-dir.ts";
 import { startEmbeddedPostgres } from "./adapters/embedded/postgres.ts";
 import { type Database, openDatabase } from "./adapters/postgres/client.ts";
+import { PostgresTaskStore } from "./adapters/postgres/task-store.ts";
 import { migrate, migrationsDirectory, schemaStatus } from "./adapters/postgres/migrate.ts";
 import { type Config, ConfigError, type SharedDatabase } from "./config.ts";
 import type { Logger } from "./flows/logger.ts";
+import type { RecoveryStore } from "./ports/recovery-store.ts";
+import type { TaskStore } from "./ports/task-store.ts";
 import type { Clock } from "./ports/clock.ts";
 
 export interface OpenedRecord {
-  database: Database;
+  store: TaskStore & RecoveryStore;
   /** First key encrypts. */
   secretKeys: readonly Uint8Array[];
   /** Kept over restarts where the platform gives none. */
@@ -34,7 +37,7 @@ async function openEmbedded(config: Config, { log }: { log: Logger }): Promise<O
   await migrate(postgres.url, migrationsDirectory(), (event, fields) => log.info(fields, event));
   const database = openDatabase({ url: postgres.url, poolSize: config.database.poolSize });
   return {
-    database,
+    store: openStore(config, database),
     secretKeys: config.secretKeys?.value ?? [dataDir.secretKey],
     podUid: dataDir.podUid,
     compatible: Promise.resolve(),
@@ -55,7 +58,7 @@ function openShared(config: Config, shared: SharedDatabase, deps: { log: Logger;
   });
   const stopped = new AbortController();
   return {
-    database,
+    store: openStore(config, database),
     secretKeys: config.secretKeys?.value ?? [],
     podUid: null,
     compatible: untilCompatible(database, deps, stopped.signal),
@@ -64,6 +67,11 @@ function openShared(config: Config, shared: SharedDatabase, deps: { log: Logger;
       return database.close();
     },
   };
+}
+
+function openStore(config: Config, database: Database): TaskStore & RecoveryStore {
+  const { prisma } = database;
+  return new PostgresTaskStore({ prisma, agent: config.agent.key, idempotencyWindowSeconds: config.idempotencyWindowSeconds });
 }
 
 /** Waits for an older schema to be migrated and for a database that does not answer yet; refuses a newer one. */

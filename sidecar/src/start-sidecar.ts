@@ -7,20 +7,24 @@ import { openHttpAgent } from "./adapters/agent/http-agent.ts";
 import { systemClock } from "./adapters/clock/system-clock.ts";
 import { MemoryRelay, MemoryRelayHub } from "./adapters/memory/relay.ts";
 import { openNatsRelay } from "./adapters/nats/nats-relay.ts";
-import { PostgresTaskStore } from "./adapters/postgres/task-store.ts";
 import { AesSeal } from "./adapters/seal/aes-seal.ts";
 import type { Config } from "./config.ts";
+import { AgentPresence } from "./flows/agent-presence.ts";
 import { AgentProfile } from "./flows/agent-profile.ts";
 import { answerCalls } from "./flows/answer-calls.ts";
+import { Drain } from "./flows/drain.ts";
 import type { FlowContext } from "./flows/flow-context.ts";
+import { gateOwnerWrites } from "./flows/gated-store.ts";
 import { GroupCommit } from "./flows/group-commit.ts";
 import { InstanceHolder } from "./flows/hold-instance.ts";
 import type { Logger } from "./flows/logger.ts";
 import { RecorderRegistry } from "./flows/recorder-registry.ts";
 import { startSafetyPoll } from "./flows/safety-poll.ts";
 import { WorkTaker } from "./flows/take-work.ts";
+import { sweepRecord } from "./flows/sweep-record.ts";
 import { TaskFeeds } from "./flows/task-feeds.ts";
 import { TurnBoard } from "./flows/turn-board.ts";
+import { PeerWatcher } from "./flows/watch-peers.ts";
 import { openRecord } from "./open-record.ts";
 import type { Relay } from "./ports/relay.ts";
 import { requestOrigin } from "./protocol/request-origin.ts";
@@ -33,17 +37,20 @@ import { buildAdmin } from "./server/probes.ts";
 export interface RunningSidecar {
   /** Rejects when the sidecar cannot go on: a schema it does not know. */
   failed: Promise<never>;
+  /** Unready, finish or hand over what runs; resolves when nothing is left to do. */
+  drain(): Promise<void>;
+  /** Ends everything that is left; drain first. */
   stop(): Promise<void>;
 }
 
 export async function startSidecar(config: Config, log: Logger): Promise<RunningSidecar> {
   const clock = systemClock;
   const record = await openRecord(config, { log, clock });
-  const store = new PostgresTaskStore({
-    prisma: record.database.prisma,
-    agent: config.agent.key,
-    idempotencyWindowSeconds: config.idempotencyWindowSeconds,
-  });
+  const instanceId = config.identity.instanceId ?? randomUUID();
+  const podUid = config.identity.podUid ?? record.podUid ?? instanceId;
+  const identity = { id: instanceId, podName: config.identity.podName ?? hostname(), podUid };
+  const instance = new InstanceHolder({ store: record.store, clock, log }, identity, config.leaseMs);
+  const store = gateOwnerWrites(record.store, () => instance.mayAct());
   const relay = openRelay(config, log);
   const feeds = new TaskFeeds(relay, { clock, log });
   const metrics = createMetrics({
@@ -58,13 +65,25 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
   const commits = new GroupCommit(store, clock, { onCommit: (seconds, writes) => metrics.commit(seconds, writes) });
   const board = new TurnBoard({ store, relay, clock, log });
   const taker = new WorkTaker();
-  const instanceId = config.identity.instanceId ?? randomUUID();
-  const podUid = config.identity.podUid ?? record.podUid ?? instanceId;
-  const identity = { id: instanceId, podName: config.identity.podName ?? hostname(), podUid };
-  const instance = new InstanceHolder({ store, clock, log }, identity, config.leaseMs);
+  const presence = new AgentPresence();
+  const drain = new Drain({
+    graceMs: config.drain.graceMs,
+    busy: () => taker.busy,
+    setDraining: (draining) => instance.setDraining(draining),
+  });
   const context: FlowContext = {
-    settings: { instanceId, leaseMs: config.leaseMs, affinity: config.affinity, maxEventChars: MAX_EVENT_CHARS },
+    settings: {
+      instanceId,
+      leaseMs: config.leaseMs,
+      affinity: config.affinity,
+      recoveryPolicy: config.recovery.policy,
+      maxAttempts: config.recovery.maxAttempts,
+      idempotencyWindowSeconds: config.idempotencyWindowSeconds,
+      maxEventChars: MAX_EVENT_CHARS,
+    },
+    podUid,
     store,
+    recovery: record.store,
     commits,
     relay,
     feeds,
@@ -72,7 +91,10 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
     recorders: new RecorderRegistry(),
     agent,
     profile,
+    presence,
+    lifetime: drain,
     clock,
+    random: Math.random,
     seal: new AesSeal(record.secretKeys),
     log,
     metrics,
@@ -80,12 +102,27 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
     startTurn: (turnId) => taker.startTurn(turnId),
     runDispatched: (turn, journaled) => taker.runDispatched(turn, journaled),
     startCancel: (taskId) => taker.startCancel(taskId),
+    recoverTask: (claimed) => taker.recoverTask(claimed),
   };
+  const peers = new PeerWatcher(context, {
+    mayClaim: () => instance.mayAct() && !drain.draining && presence.listening && profile.answered,
+    onClaimed: (work) => taker.recover(work),
+    onFailedCalls: (turnIds) => {
+      for (const turnId of turnIds) relay.publishTurn({ turnId });
+    },
+  });
+  const stopped = new AbortController();
   let schemaCompatible = false;
   const failed = record.compatible.then(() => {
     schemaCompatible = true;
     instance.start();
     taker.start(context);
+    peers.start();
+    void sweepRecord(
+      context,
+      { retentionSeconds: config.retentionSeconds, onSwept: (kind, count) => metrics.swept(kind, count) },
+      stopped.signal,
+    );
     return new Promise<never>(() => {});
   });
   const poll = startSafetyPoll({ feeds, relay, store, clock, log });
@@ -106,17 +143,35 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
     maxBodyBytes: config.listen.maxBodyBytes,
     log,
   });
-  const readiness = () => ({ schemaCompatible, agentAnswered: profile.answered, draining: false });
-  const admin = buildAdmin({ readiness, metrics, log });
+  const readiness = () => ({ schemaCompatible, agentAnswered: profile.answered, draining: drain.draining });
+  const admin = buildAdmin({
+    readiness,
+    metrics,
+    log,
+    drainToken: config.drain.token,
+    drain: () => drain.begin(context),
+    preStop: () => {
+      const drained = drain.begin(context);
+      void drain.undoWhenAgentReturns(context, stopped.signal);
+      return drained;
+    },
+  });
   await admin.listen({ host: config.listen.host, port: config.listen.adminPort });
   await app.listen({ host: config.listen.host, port: config.listen.port });
   log.info({ instanceId, port: config.listen.port, adminPort: config.listen.adminPort }, "sidecar is listening");
   const stopProbing = probeAgent(profile, clock);
   return {
     failed,
+    drain: () => {
+      stopped.abort();
+      return drain.begin(context);
+    },
     stop: async () => {
+      stopped.abort();
       stopProbing();
       taker.stop();
+      await peers.stop();
+      drain.exit();
       poll.stop();
       feeds.close();
       await board.stop();

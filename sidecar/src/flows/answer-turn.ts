@@ -1,7 +1,7 @@
 /** The unary answer of a turn: the agent's own reply where the record holds it whole, else the folded Task. */
 import { openFold, taskText } from "../domain/fold.ts";
 import type { TurnReply, TurnRow } from "../ports/task-store.ts";
-import { a2aError, taskNotFound, terminalSendError } from "../protocol/a2a-errors.ts";
+import { taskNotFound, terminalSendError } from "../protocol/a2a-errors.ts";
 import { parseEvent, wrapTask } from "../protocol/events.ts";
 import { errorEnvelope, parseReply } from "../protocol/jsonrpc.ts";
 import type { SendParams } from "../protocol/params.ts";
@@ -10,7 +10,7 @@ import type { Answer } from "./answer.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { followTask } from "./follow-task.ts";
 import { retryStore } from "./retry-store.ts";
-import { errorAnswer, resultAnswer, type Rpc } from "./rpc.ts";
+import { errorAnswer, resultAnswer, type Rpc, unavailableAnswer } from "./rpc.ts";
 import { foldOf } from "./task-recorder.ts";
 import type { TurnEnded, TurnWatch } from "./turn-board.ts";
 
@@ -23,6 +23,7 @@ export interface WaitedTurn {
 /** Waits for what the caller asked to wait for, then answers. */
 export async function answerTurn(context: FlowContext, rpc: Rpc, waited: WaitedTurn): Promise<Answer> {
   const { watch } = waited;
+  const leaving = AbortSignal.any([rpc.call.signal, context.lifetime.exiting]);
   const waits = await waitsForRest(context, rpc, waited.send);
   for (;;) {
     const { progress } = watch;
@@ -31,8 +32,9 @@ export async function answerTurn(context: FlowContext, rpc: Rpc, waited: WaitedT
       if (!waits || (await pausedForAuth(context, rpc, watch))) return answerTask(context, rpc, waited, progress.taskId);
       if (watch.progress !== progress) continue;
     }
-    if (rpc.call.signal.aborted) return errorAnswer(rpc, a2aError(rpc.dialect, "internal", "The client is gone."));
-    await watch.changed(progress, rpc.call.signal);
+    // A retry with the same message id joins this turn wherever it runs by then (P7).
+    if (leaving.aborted) return unavailableAnswer(rpc);
+    await watch.changed(progress, leaving);
   }
 }
 

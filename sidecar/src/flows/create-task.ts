@@ -5,6 +5,7 @@ import { isAtRest } from "../domain/task-state.ts";
 import type { NewEvent, TurnReply } from "../ports/task-store.ts";
 import type { A2aEvent } from "../protocol/events.ts";
 import { elements, isArray, member, text } from "../protocol/raw-json.ts";
+import { abandonRun } from "./abandon-run.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { retryStore } from "./retry-store.ts";
 import type { OpenSend } from "./run-turn.ts";
@@ -36,6 +37,7 @@ export async function createTask(
     if (outcome.kind === "deposed") {
       context.metrics.turnEnded("fenced");
       context.board.handOff(turn.row.id);
+      abandonRun(context, turn.origin, event.taskId);
       return null;
     }
     const recorder = new TaskRecorder(context, {
@@ -50,7 +52,7 @@ export async function createTask(
       agentTaskId: event.taskId,
       snapshotChars: 0,
       tailChars: creation.event.payload.length,
-      turn: creation.creation.end ? null : { id: turn.row.id, hidden: null, firstGeneration: 1, ended: false },
+      turn: creation.creation.end ? null : { id: turn.row.id, hidden: null, firstGeneration: 1, ended: false, origin: turn.origin },
     });
     announceCreation(context, recorder, creation, outcome.promoted);
     return recorder;

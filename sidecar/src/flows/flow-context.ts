@@ -5,9 +5,10 @@ import type { Relay } from "../ports/relay.ts";
 import type { Seal } from "../ports/seal.ts";
 import type { NewTurn, TaskStore, TurnRow } from "../ports/task-store.ts";
 import type { RecoveryPolicy } from "../domain/recovery-decision.ts";
-import type { RecoveryStore } from "../ports/recovery-store.ts";
+import type { ClaimedTask, RecoveryStore } from "../ports/recovery-store.ts";
 import type { AgentPresence } from "./agent-presence.ts";
 import type { AgentProfile } from "./agent-profile.ts";
+import type { Lifetime } from "./drain.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import type { Logger } from "./logger.ts";
 import type { RecorderRegistry } from "./recorder-registry.ts";
@@ -48,6 +49,7 @@ export interface FlowContext {
   readonly agent: Agent;
   readonly profile: AgentProfile;
   readonly presence: AgentPresence;
+  readonly lifetime: Lifetime;
   readonly clock: Clock;
   readonly seal: Seal;
   readonly log: Logger;
@@ -60,6 +62,10 @@ export interface FlowContext {
   readonly startTurn: (turnId: string) => void;
   /** Runs a turn that this instance has journaled as dispatched. */
   readonly runDispatched: (turn: TurnRow, journaled: NewTurn) => void;
+  /** Goes on with a task that was claimed because a client speaks to it. */
+  readonly recoverTask: (claimed: ClaimedTask) => void;
+  /** The pod this instance runs in: what an earlier process of it left is claimed with its agent's ids. */
+  readonly podUid: string;
   /** Takes the cancel mark of a task this instance owns. */
   readonly startCancel: (taskId: string) => void;
 }

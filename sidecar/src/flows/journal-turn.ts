@@ -15,9 +15,18 @@ export function journalTurn(context: FlowContext, turn: NewTurn): Promise<Journa
   return retryStore(context, () => context.store.journal(turn), JOURNAL_PATIENCE_MS);
 }
 
-/** The living instance that last ran a turn of this context, else this one (affinity). */
-export async function chooseInstance(context: FlowContext, send: { caller: string; tenant: string; contextId: string | null }): Promise<string> {
+/**
+ * The living instance that last ran a turn of this context, else this one (affinity). A draining instance gives new
+ * messages to the youngest other one; alone it runs them within its grace. Null = nobody can run it.
+ */
+export async function chooseInstance(
+  context: FlowContext,
+  send: { caller: string; tenant: string; contextId: string | null },
+): Promise<string | null> {
   const self = context.settings.instanceId;
+  if (context.lifetime.draining) {
+    return (await context.recovery.youngestInstance(self)) ?? (context.lifetime.mayRun ? self : null);
+  }
   if (context.settings.affinity === "None" || send.contextId === null) return self;
   return (await context.store.lastInstance(send.caller, send.tenant, send.contextId)) ?? self;
 }
@@ -40,8 +49,9 @@ export async function ensureTaken(
   const { turn, journaled } = given;
   const self = context.settings.instanceId;
   if (turn.state === "dispatched" && turn.instance === self) return context.runDispatched(turn, journaled);
-  if (turn.state === "journaled" && turn.instance === self) return context.startTurn(turn.id);
+  if (turn.state === "journaled" && turn.instance === self && turn.taskId === null) return context.startTurn(turn.id);
   const startedMs = context.clock.monotonicMs();
+  if (turn.taskId !== null) await claimForTurn(context, turn.id, turn.taskId);
   for (;;) {
     const { progress } = watch;
     if (progress.kind !== "pending" || progress.taken) return;
@@ -49,6 +59,7 @@ export async function ensureTaken(
     const waited = new AbortController();
     await Promise.race([watch.changed(progress, waited.signal), context.clock.sleep(NUDGE_INTERVAL_MS, waited.signal)]);
     waited.abort();
+    if (turn.taskId !== null) await claimForTurn(context, turn.id, turn.taskId);
     const overdue = context.clock.monotonicMs() - startedMs >= REASSIGN_AFTER_MS;
     if (overdue && turn.state === "journaled" && turn.taskId === null) {
       const ours = await context.store.reassignTurn(turn.id, turn.instance, self).catch(() => false);
@@ -56,4 +67,17 @@ export async function ensureTaken(
       if (ours) return;
     }
   }
+}
+
+/** Takes the task of a message whose owner is gone; the message is run once the task is ours. */
+async function claimForTurn(context: FlowContext, turnId: string, taskId: string): Promise<void> {
+  const { settings, podUid, lifetime, recovery } = context;
+  const task = await context.store.readTask(taskId).catch(() => null);
+  if (!task) return;
+  if (task.owner === settings.instanceId) return context.startTurn(turnId);
+  if (task.ownerAlive) return;
+  // A draining instance takes nothing: whoever takes released work finds this message with it.
+  if (lifetime.draining) return context.relay.publishClaimable();
+  const claimed = await recovery.claimTask(taskId, { self: settings.instanceId, selfPodUid: podUid }).catch(() => null);
+  if (claimed) context.recoverTask(claimed);
 }

@@ -46,7 +46,7 @@ export async function recoverTask(context: FlowContext, claimed: ClaimedTask): P
   const row = claimed.turn?.turn ?? null;
   if (row && send) {
     const hidden = `[${send.send.message}]`;
-    recorder.beginTurn({ id: row.id, hidden, firstGeneration: row.firstGeneration, ended: false });
+    recorder.beginTurn({ id: row.id, hidden, firstGeneration: row.firstGeneration, ended: false, origin: send.origin });
   }
   await held(recorder, () => continueTask(context, { claimed, recorder, send }));
 }

@@ -42,7 +42,7 @@ export async function runFollowUp(context: FlowContext, turn: OpenSend): Promise
   recorder.hold();
   try {
     if (turn.row.aside && recorder.turn && !recorder.turn.ended) return await forwardAside(follow);
-    recorder.beginTurn({ id: turn.row.id, hidden: `[${turn.send.message}]`, firstGeneration: null, ended: false });
+    recorder.beginTurn({ id: turn.row.id, hidden: `[${turn.send.message}]`, firstGeneration: null, ended: false, origin: turn.origin });
     // The task came from an instance that is gone: the agent here gets the message as the first of this context.
     if (recorder.agentTaskId === "") return await runAttempt(context, turn, recorder, null);
     const traits = await context.profile.traits();

@@ -14,7 +14,7 @@ import type { Answer } from "./answer.ts";
 import { answerTurn } from "./answer-turn.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { chooseInstance, ensureTaken, journalTurn, watchTurn } from "./journal-turn.ts";
-import { errorAnswer, refuseTask, type Rpc } from "./rpc.ts";
+import { errorAnswer, refuseTask, type Rpc, unavailableAnswer } from "./rpc.ts";
 import { streamTurn } from "./stream-turn.ts";
 
 export async function answerSend(context: FlowContext, rpc: Rpc): Promise<Answer | "pass-through"> {
@@ -26,6 +26,7 @@ export async function answerSend(context: FlowContext, rpc: Rpc): Promise<Answer
   const refusal = task ? refuseFollowUp(rpc, task, send) : null;
   if (refusal) return refusal;
   const instance = task ? task.owner : await chooseInstance(context, { caller: rpc.caller, ...send });
+  if (instance === null) return unavailableAnswer(rpc);
   const journaled = newTurn(context, rpc, { send, task, instance });
   const outcome = await journalTurn(context, journaled);
   if (outcome.kind === "no-task") return "pass-through";

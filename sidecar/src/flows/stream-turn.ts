@@ -5,7 +5,7 @@ import type { Answer, SseEvent } from "./answer.ts";
 import { answerReply } from "./answer-turn.ts";
 import { terminalSendError } from "../protocol/a2a-errors.ts";
 import type { FlowContext } from "./flow-context.ts";
-import { errorAnswer, type Rpc, single } from "./rpc.ts";
+import { errorAnswer, type Rpc, single, unavailableAnswer } from "./rpc.ts";
 import { streamFromSnapshot } from "./subscribe-task.ts";
 import { streamTask } from "./stream-task.ts";
 import type { TurnEnded, TurnProgress, TurnWatch } from "./turn-board.ts";
@@ -24,7 +24,12 @@ export async function streamTurn(context: FlowContext, rpc: Rpc, watched: Watche
   const { signal } = rpc.call;
   const slow = new AbortController();
   void context.clock.sleep(HEADERS_AFTER_MS, signal).then(() => slow.abort());
-  const first = await nextStage(watch, AbortSignal.any([signal, slow.signal]));
+  const { closing } = context.lifetime;
+  const first = await nextStage(watch, AbortSignal.any([signal, slow.signal, closing]));
+  if (first.kind === "pending" && closing.aborted) {
+    watch.close();
+    return unavailableAnswer(rpc);
+  }
   if (first.kind === "ended" && (first.taskId === null || first.firstGeneration === null)) {
     watch.close();
     return answerUnrecorded(context, rpc, { turn: watched.turn, ended: first });
@@ -35,7 +40,7 @@ export async function streamTurn(context: FlowContext, rpc: Rpc, watched: Watche
 
 async function* turnEvents(context: FlowContext, rpc: Rpc, watched: WatchedTurn): AsyncGenerator<SseEvent> {
   const { watch } = watched;
-  const { signal } = rpc.call;
+  const signal = AbortSignal.any([rpc.call.signal, context.lifetime.closing]);
   try {
     const stage = await nextStage(watch, signal);
     if (stage.kind === "pending") return;
@@ -59,7 +64,7 @@ async function* boundEvents(
 ): AsyncGenerator<SseEvent> {
   const { watch, taskId, after } = bound;
   const stop = new AbortController();
-  const signal = AbortSignal.any([rpc.call.signal, stop.signal]);
+  const signal = AbortSignal.any([rpc.call.signal, stop.signal, context.lifetime.closing]);
   let sent = after;
   const stopIfComplete = () => {
     const last = lastGeneration(watch.progress);

@@ -83,7 +83,7 @@ async function* subscription(
     yield* streamTask(context, rpc, {
       feed,
       after: cursor ?? view.task.generation,
-      signal: rpc.call.signal,
+      signal: AbortSignal.any([rpc.call.signal, context.lifetime.closing]),
       // An input-required that later events have left behind is history; one that is the newest ends the stream.
       closesAfter: (event, { rest, terminal, head }) => terminal || event.terminal || (rest && head),
     });

@@ -4,8 +4,10 @@
  *
  * Owns the promise of every turn and cancel that runs here.
  */
+import type { ClaimedTask, ClaimedWork } from "../ports/recovery-store.ts";
 import type { NewTurn, TurnRow } from "../ports/task-store.ts";
 import type { FlowContext } from "./flow-context.ts";
+import { recoverTask, recoverTurn } from "./recover-work.ts";
 import { retryStore } from "./retry-store.ts";
 import { runCancel } from "./run-cancel.ts";
 import { runTurn } from "./run-turn.ts";
@@ -45,6 +47,17 @@ export class WorkTaker {
 
   runDispatched(turn: TurnRow, journaled: NewTurn): void {
     this.#once(`turn ${turn.id}`, (context) => runTurn(context, turn, journaled));
+  }
+
+  /** Goes on with work that was claimed from others. */
+  recover(work: ClaimedWork): void {
+    for (const claimed of work.turns) this.#once(`turn ${claimed.turn.id}`, (context) => recoverTurn(context, claimed));
+    for (const claimed of work.tasks) this.recoverTask(claimed);
+  }
+
+  recoverTask(claimed: ClaimedTask): void {
+    const key = claimed.turn ? `turn ${claimed.turn.turn.id}` : `task ${claimed.task.taskId}`;
+    this.#once(key, (context) => recoverTask(context, claimed));
   }
 
   startCancel(taskId: string): void {

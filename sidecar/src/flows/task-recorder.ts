@@ -14,6 +14,8 @@ import { isAtRest, isTerminal, type TaskState } from "../domain/task-state.ts";
 import type { NewEvent, TaskView, TaskWrite, TurnEnd, TurnReply } from "../ports/task-store.ts";
 import type { Dialect } from "../protocol/dialect.ts";
 import { parseTask, statusPayload } from "../protocol/events.ts";
+import { abandonRun } from "./abandon-run.ts";
+import type { CallOrigin } from "./agent-calls.ts";
 import type { FlowContext } from "./flow-context.ts";
 import type { TurnEnded } from "./turn-board.ts";
 
@@ -24,6 +26,8 @@ export interface RecordedTurn {
   hidden: string | null;
   firstGeneration: number | null;
   ended: boolean;
+  /** On whose behalf it runs; null where that is not known. */
+  origin: CallOrigin | null;
 }
 
 export interface RecordOptions {
@@ -359,7 +363,9 @@ export class TaskRecorder {
     if (this.#lost) return;
     this.#lost = true;
     this.#context.recorders.release(this);
-    if (this.#turn) this.#context.board.handOff(this.#turn.id);
+    const turn = this.#turn;
+    if (turn) this.#context.board.handOff(turn.id);
+    if (turn?.origin && !turn.ended) abandonRun(this.#context, turn.origin, this.#agentTaskId);
     for (const listener of this.#lostListeners) listener();
     this.#lostListeners.clear();
   }

@@ -4,7 +4,7 @@
  * has run out at the store: no outage and no jump of any clock re-runs anything.
  */
 import { observe, openPeerWatch } from "../domain/peer-watch.ts";
-import type { ClaimedWork, InstancePulse, RecoveryStore } from "../ports/recovery-store.ts";
+import type { ClaimedWork, InstancePulse } from "../ports/recovery-store.ts";
 import type { FlowContext } from "./flow-context.ts";
 
 const READ_INTERVAL_MS = 200;
@@ -13,8 +13,6 @@ const IDLE_CLAIM_MS = 1_000;
 const CLAIM_LIMIT = 32;
 
 export interface PeerWatcherDeps {
-  recovery: RecoveryStore;
-  podUid: string;
   /** Whether this instance may take work: its lease holds, it does not drain and its agent answers. */
   mayClaim: () => boolean;
   onClaimed: (work: ClaimedWork) => void;
@@ -57,7 +55,7 @@ export class PeerWatcher {
     while (!signal.aborted) {
       try {
         const sentMs = clock.monotonicMs();
-        const pulses = await this.#deps.recovery.readPulses();
+        const pulses = await this.#context.recovery.readPulses();
         const peers = pulses.filter((pulse) => pulse.id !== settings.instanceId);
         const silent = observe(watch, { sentMs, answeredMs: clock.monotonicMs() }, peers);
         await this.#claim(silent, this.#predecessors(pulses));
@@ -74,7 +72,7 @@ export class PeerWatcher {
   #predecessors(pulses: InstancePulse[]): string[] {
     const self = pulses.find((pulse) => pulse.id === this.#context.settings.instanceId);
     if (!self) return [];
-    const { podUid } = this.#deps;
+    const { podUid } = this.#context;
     return pulses.filter((pulse) => pulse.podUid === podUid && pulse.startedAtMs < self.startedAtMs).map((pulse) => pulse.id);
   }
 
@@ -84,7 +82,7 @@ export class PeerWatcher {
     if (!this.#deps.mayClaim() || (idle && clock.monotonicMs() - this.#lastClaimMs < IDLE_CLAIM_MS)) return;
     this.#claimable = false;
     this.#lastClaimMs = clock.monotonicMs();
-    const { recovery, podUid } = this.#deps;
+    const { recovery, podUid } = this.#context;
     const request = { self: settings.instanceId, selfPodUid: podUid, from: silent, predecessors, limit: CLAIM_LIMIT };
     const work = await recovery.claimWork(request);
     const count = work.turns.length + work.tasks.length;

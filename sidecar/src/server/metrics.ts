@@ -25,6 +25,8 @@ export interface Metrics {
   /** One commit of the group commit, with the writes it carried. */
   commit(seconds: number, writes: number): void;
   gapFilled(): void;
+  /** Rows that left after their retention (P12). */
+  swept(kind: "tasks" | "turns" | "instances", count: number): void;
   /** GRPC interfaces of the card: they bypass the record. */
   grpcInterfaces(count: number): void;
   cardSignaturesDropped(): void;
@@ -68,6 +70,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   const events = counter("events_recorded_total", "Task events committed.");
   const turns = counter("turns_ended_total", "Turns ended here, by outcome.", ["outcome"]);
   const mapped = counter("ids_mapped_total", "Tasks whose public id differs from the agent's.");
+  const swept = counter("swept_total", "Rows deleted after their retention, by kind.", ["kind"]);
   const gaps = counter(
     "gaps_filled_total",
     "Times a live reader had to read the log because a relayed event was missing.",
@@ -92,6 +95,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
       commitWrites.observe(writes);
     },
     gapFilled: () => gaps.inc(),
+    swept: (kind, count) => swept.inc({ kind }, count),
     grpcInterfaces: (count) => grpc.set(count),
     cardSignaturesDropped: () => signatures.inc(),
     render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),

@@ -1,4 +1,6 @@
-import { fastify, type FastifyInstance } from "fastify";
+import { timingSafeEqual } from "node:crypto";
+import { ADMIN_PATHS, HEADERS } from "@durable-agent/crds/contract";
+import { fastify, type FastifyInstance, type preHandlerAsyncHookHandler } from "fastify";
 import type { Logger } from "../flows/logger.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -18,9 +20,14 @@ export interface AdminDeps {
   readiness: () => Readiness;
   metrics: Metrics;
   log: Logger;
+  /** What `/drain` and `/prestop` ask for in a header; null: they answer to loopback only. */
+  drainToken: string | null;
+  /** Both resolve when the instance is drained. */
+  drain: () => Promise<void>;
+  preStop: () => Promise<void>;
 }
 
-/** ADMIN_PORT: `/livez`, `/readyz`, `/metrics`. */
+/** ADMIN_PORT: `/livez`, `/readyz`, `/metrics`, `POST /drain`, `GET /prestop`. */
 export function buildAdmin(deps: AdminDeps): FastifyInstance {
   const app = fastify({ logger: false, return503OnClosing: false, forceCloseConnections: true });
   app.get("/livez", (_request, reply) => reply.send({ status: "ok" }));
@@ -32,11 +39,41 @@ export function buildAdmin(deps: AdminDeps): FastifyInstance {
     const { contentType, body } = await deps.metrics.render();
     return reply.header("content-type", contentType).send(body);
   });
+  const guarded = { preHandler: drainGuard(deps.drainToken) };
+  app.post(ADMIN_PATHS.drain, guarded, async () => {
+    await deps.drain();
+    return { drained: true };
+  });
+  // kubelet asks this when the container is to stop, and sends SIGTERM only after the answer.
+  app.get(ADMIN_PATHS.preStop, guarded, async () => {
+    await deps.preStop();
+    return { drained: true };
+  });
   app.setErrorHandler((error, _request, reply) => {
     deps.log.error({ err: error }, "an admin request failed");
     return reply.code(500).send({ error: "internal error" });
   });
   return app;
+}
+
+/** Lets a request through that carries the token, or comes from this machine where there is none. */
+function drainGuard(token: string | null): preHandlerAsyncHookHandler {
+  return async (request, reply) => {
+    const given = request.headers[HEADERS.drainToken.toLowerCase()];
+    const allowed = token === null ? isLoopback(request.socket.remoteAddress) : sameText(given, token);
+    if (!allowed) await reply.code(403).send({ error: "the drain token is missing or wrong" });
+  };
+}
+
+function isLoopback(address: string | undefined): boolean {
+  return address !== undefined && /^(::1$|(::ffff:)?127\.)/.test(address);
+}
+
+/** In constant time for equal lengths. */
+function sameText(given: string | string[] | undefined, expected: string): boolean {
+  if (typeof given !== "string") return false;
+  const [left, right] = [Buffer.from(given), Buffer.from(expected)];
+  return left.length === right.length && timingSafeEqual(left, right);
 }
 
 function unmet(readiness: Readiness): string[] {

@@ -1,0 +1,127 @@
+/**
+ * A planned end of this instance (P8): unready at once, while it goes on listening and refuses nothing; running turns may
+ * finish within the grace period; the rest is given up for others to take at once, and cancelled at the agent here.
+ *
+ * `running` → `draining` → `drained`; an undone drain (only the agent's container was restarted) is `running` again.
+ */
+import type { FlowContext } from "./flow-context.ts";
+import { retryStore } from "./retry-store.ts";
+
+/** How the rest of the flows see it. Read the signals anew each time: an undone drain replaces them. */
+export interface Lifetime {
+  readonly draining: boolean;
+  /** Whether a message may still be run here: always before a drain, within the grace during one. */
+  readonly mayRun: boolean;
+  /** SSE responses end after the event they are at. */
+  readonly closing: AbortSignal;
+  /** Unary calls that still wait are told to come again. */
+  readonly exiting: AbortSignal;
+}
+
+export interface DrainDeps {
+  graceMs: number;
+  /** Turns and cancels at work here. */
+  busy: () => number;
+  setDraining: (draining: boolean) => void;
+}
+
+/** Load balancers go on sending for about this long after an instance has become unready. */
+const QUIET_MS = 3_000;
+const CHECK_MS = 50;
+const STORE_PATIENCE_MS = 2_000;
+const AGENT_PROBE_MS = 500;
+
+export class Drain implements Lifetime {
+  readonly #deps: DrainDeps;
+  #state: "running" | "draining" | "drained" = "running";
+  #deadlineMs = Number.POSITIVE_INFINITY;
+  #nowMs: () => number = () => 0;
+  #done: Promise<void> | null = null;
+  #closing = new AbortController();
+  readonly #exiting = new AbortController();
+
+  constructor(deps: DrainDeps) {
+    this.#deps = deps;
+  }
+
+  get draining(): boolean {
+    return this.#state !== "running";
+  }
+
+  get mayRun(): boolean {
+    return this.#state === "running" || (this.#state === "draining" && this.#nowMs() < this.#deadlineMs);
+  }
+
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  get exiting(): AbortSignal {
+    return this.#exiting.signal;
+  }
+
+  /** Drains; resolves when nothing is left to do here. Asking again gives the same drain. */
+  begin(context: FlowContext): Promise<void> {
+    this.#done ??= this.#run(context);
+    return this.#done;
+  }
+
+  /** The process must go: whoever still waits is told to come again. */
+  exit(): void {
+    this.#closing.abort();
+    this.#exiting.abort();
+  }
+
+  /** After a drain for which no process end came: back to work once the agent's port has closed and answers again. */
+  async undoWhenAgentReturns(context: FlowContext, stop: AbortSignal): Promise<void> {
+    await this.#done;
+    for (let wentAway = false; !stop.aborted; ) {
+      const listening = await context.presence.untilListening(context, 0);
+      if (listening && wentAway) break;
+      wentAway ||= !listening;
+      await context.clock.sleep(AGENT_PROBE_MS, stop);
+    }
+    if (stop.aborted) return;
+    context.log.info({}, "the agent was restarted, not the pod: taking work again");
+    this.#state = "running";
+    this.#done = null;
+    this.#closing = new AbortController();
+    this.#deps.setDraining(false);
+    await retryStore(context, () => context.recovery.setDraining(context.settings.instanceId, false));
+  }
+
+  async #run(context: FlowContext): Promise<void> {
+    const { clock, log, settings } = context;
+    const startedMs = clock.monotonicMs();
+    this.#nowMs = () => clock.monotonicMs();
+    this.#deadlineMs = startedMs + this.#deps.graceMs;
+    this.#state = "draining";
+    this.#deps.setDraining(true);
+    log.info({ graceMs: this.#deps.graceMs }, "draining");
+    const marked = () => context.recovery.setDraining(settings.instanceId, true);
+    await retryStore(context, marked, STORE_PATIENCE_MS).catch(() => log.warn({}, "drain not marked, the store is away"));
+    const quietUntilMs = Math.min(startedMs + QUIET_MS, this.#deadlineMs);
+    while (clock.monotonicMs() < this.#deadlineMs && (this.#deps.busy() > 0 || clock.monotonicMs() < quietUntilMs)) {
+      await clock.sleep(CHECK_MS);
+    }
+    await this.#release(context);
+    this.#state = "drained";
+    this.#closing.abort();
+    log.info({}, "drained");
+  }
+
+  async #release(context: FlowContext): Promise<void> {
+    const { recovery, settings, recorders, board, relay, log } = context;
+    // What is recorded so far must be committed under the old epoch before the task is given up.
+    await Promise.race([Promise.all(recorders.all().map((recorder) => recorder.settled())), context.clock.sleep(STORE_PATIENCE_MS)]);
+    const released = await retryStore(context, () => recovery.releaseWork(settings.instanceId), STORE_PATIENCE_MS).catch(() => null);
+    if (!released) {
+      log.warn({}, "work not handed over, the store is away: it is taken over when the lease has run out");
+      return;
+    }
+    for (const recorder of recorders.all()) recorder.abandon();
+    for (const turnId of released.turnIds) board.handOff(turnId);
+    relay.publishClaimable();
+    log.info({ tasks: released.taskIds.length, turns: released.turnIds.length }, "work handed over");
+  }
+}
