@@ -22,6 +22,8 @@ export interface JsonAnswer {
   headers: Record<string, string | string[]>;
   /** Bytes are sent as they are; text as UTF-8. */
   body: string | Uint8Array;
+  /** It is an error of the call; only counted. */
+  refused?: boolean;
 }
 
 /** One SSE event (`data` on one line), or a comment that keeps the connection alive. */

@@ -29,8 +29,13 @@ export interface FlowSettings {
   readonly maxEventChars: number;
 }
 
+/** Outcome of one call, a closed set (I9). */
+export type CallOutcome = "ok" | "rpc-error" | "unavailable" | "pass-through" | "internal";
+
 /** Counters the flows raise; the server renders them. */
 export interface FlowMetrics {
+  /** `method` is null where the body is no JSON-RPC call. */
+  call(method: string | null, outcome: CallOutcome, seconds: number): void;
   eventsRecorded(count: number): void;
   turnEnded(outcome: "done" | "failed" | "fenced"): void;
   idsMapped(): void;

@@ -32,7 +32,7 @@ export function errorAnswer(rpc: Rpc, error: string): Answer {
   const body = errorEnvelope(rpc.id, error);
   const streams = rpc.operation === "stream" || rpc.operation === "subscribe";
   if (streams && rpc.dialect === "0.3") return { kind: "events", headers: {}, events: single({ event: "error", data: body }) };
-  return { kind: "json", status: 200, headers: JSON_HEADERS, body };
+  return { kind: "json", status: 200, headers: JSON_HEADERS, body, refused: true };
 }
 
 /** The record cannot be asked: nothing was accepted, the same call may be sent again (P11). */

@@ -1,9 +1,7 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+import type { CallOutcome } from "../flows/flow-context.ts";
 import type { TaskState } from "../domain/task-state.ts";
 import { operationOf } from "../protocol/methods.ts";
-
-/** Outcome of one call, a closed set (I9). */
-export type CallOutcome = "ok" | "rpc-error" | "unavailable" | "pass-through" | "internal";
 
 export interface MetricsSources {
   /** Subscribers open at this moment. */
