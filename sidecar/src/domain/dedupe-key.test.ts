@@ -103,8 +103,8 @@ describe("P7: what makes a message the same (RFC 8785)", () => {
     fc.assert(
       fc.property(padded(objectText), padded(objectText), (one, other) => {
         expect(ofMessage(one)).toBe(ofMessage(canonicalValue(one)));
-        if (sameValue(one, other)) expect(ofMessage(one)).toBe(ofMessage(other));
-        else if (!sameNumbers(one, other)) expect(ofMessage(one)).not.toBe(ofMessage(other));
+        fc.pre(sameValue(one, other) || !sameNumbers(one, other));
+        expect(ofMessage(one) === ofMessage(other)).toBe(sameValue(one, other));
       }),
       { numRuns: 300 },
     );
