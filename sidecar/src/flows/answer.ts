@@ -1,8 +1,6 @@
 /** What the JSON-RPC flows get from the server room and hand back to it. */
 
 export interface RpcCall {
-  /** Body bytes exactly as received, still content-encoded: what pass-through sends. */
-  rawBody: Buffer;
   /** The decoded body as text. */
   text: string;
   request: {

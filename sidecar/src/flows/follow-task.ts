@@ -53,6 +53,7 @@ class Follower implements Following, FeedReader {
   end: FollowEnd | null = null;
   readonly #options: FollowOptions;
   readonly #attachment: FeedAttachment;
+  readonly #rewinds: number;
   readonly #onAbort = (): void => this.#finish("aborted");
   #after: number;
   #page: EventRow[] = [];
@@ -64,6 +65,7 @@ class Follower implements Following, FeedReader {
   constructor(options: FollowOptions) {
     this.#options = options;
     this.#after = options.after;
+    this.#rewinds = options.feed.rewinds;
     this.#attachment = options.feed.attach(this);
     options.signal.addEventListener("abort", this.#onAbort, { once: true });
   }
@@ -136,7 +138,7 @@ class Follower implements Following, FeedReader {
     else if (feed.closed) this.#finish("aborted");
     else if (until !== undefined && this.#after >= until) this.#finish("reached");
     else if (feed.terminal && feed.head === this.#after) this.#finish("terminal");
-    else if (feed.terminal && feed.head < this.#after) this.#finish("rewound");
+    else if (feed.head < this.#after && (feed.terminal || feed.rewinds > this.#rewinds)) this.#finish("rewound");
   }
 
   async #waitForMore(): Promise<void> {

@@ -55,19 +55,17 @@ export function startSafetyPoll(deps: SafetyPollDeps): SafetyPoll {
 }
 
 async function pollOnce(deps: SafetyPollDeps, silentMs: number): Promise<void> {
-  const taskIds = deps.feeds.silent(silentMs);
-  if (taskIds.length === 0) return;
+  const unseen = deps.feeds.silent(silentMs);
+  if (unseen.size === 0) return;
   try {
-    const positions = await deps.store.readPositions(taskIds);
-    const unseen = new Set(taskIds);
-    for (const position of positions) {
-      unseen.delete(position.taskId);
-      deps.feeds.observe(position.taskId, position.generation, isTerminal(position.state));
+    for (const { taskId, generation, state } of await deps.store.readPositions([...unseen.keys()])) {
+      deps.feeds.stands({ taskId, generation, terminal: isTerminal(state), asked: unseen.get(taskId) ?? 0 });
+      unseen.delete(taskId);
     }
-    for (const taskId of unseen) deps.feeds.vanished(taskId);
+    for (const taskId of unseen.keys()) deps.feeds.vanished(taskId);
   } catch (error) {
     // The next round asks again; who waits for events waits a round longer.
     if (!(error instanceof StoreError)) throw error;
-    deps.log.debug({ code: error.kind, tasks: taskIds.length }, "asking where the watched tasks stand failed");
+    deps.log.debug({ code: error.kind, tasks: unseen.size }, "asking where the watched tasks stand failed");
   }
 }

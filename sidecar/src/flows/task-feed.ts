@@ -33,6 +33,8 @@ export interface TaskFeed {
   readonly terminal: boolean;
   /** The task was swept from the record. */
   readonly gone: boolean;
+  /** How often the record went back behind a head that was known: a standby that was behind took over. */
+  readonly rewinds: number;
   /** The handle was given back, or all feeds were closed. */
   readonly closed: boolean;
   /** Tells what a read of the record has shown. */
@@ -68,11 +70,14 @@ export class Feed {
   terminal = false;
   gone = false;
   closed = false;
+  rewinds = 0;
   joined: Promise<void> = Promise.resolve();
   heardAt: number;
   readonly #clock: Clock;
   readonly #window: EventWindow<FeedEvent>;
   #subscription: RelaySubscription | null = null;
+  /** Epoch of the event at the head; null when the head is known from the record only. */
+  #headEpoch: number | null = null;
   #readers = 0;
   #parked = new Set<FeedReader>();
   #waits = new Set<() => void>();
@@ -102,25 +107,41 @@ export class Feed {
 
   #relayed(event: RelayedEvent): void {
     const { generation, epoch, kind, payload, terminal } = event;
-    if (payload === null) this.observe(generation, terminal);
+    if (payload === null) this.#advance(event);
     else this.admit({ generation, epoch, kind, payload, terminal });
   }
 
   admit(event: FeedEvent): void {
+    // Epochs never fall along a history, so a later owner's event behind the head belongs to another history.
+    const branched = event.generation <= this.head && this.#headEpoch !== null && event.epoch > this.#headEpoch;
+    if (branched) this.rewind(event.generation - 1, false);
     // After a gap the window starts again: who is behind reads the log, up to and including this event.
     if (succession(this.head, event.generation) !== "repeat") this.#window.add(event);
+    this.#advance(event);
+  }
+
+  #advance(event: { generation: number; epoch: number; terminal: boolean }): void {
     this.observe(event.generation, event.terminal);
+    if (event.generation === this.head) this.#headEpoch = event.epoch;
   }
 
   observe(generation: number, terminal: boolean): void {
+    if (generation < this.head) return;
     this.heardAt = this.#clock.monotonicMs();
-    if (generation === this.head && terminal && !this.terminal) {
-      this.terminal = true;
-      this.#wake();
-    }
-    if (generation <= this.head) return;
+    if (generation === this.head && (this.terminal || !terminal)) return;
+    if (generation > this.head) this.#headEpoch = null;
     this.head = generation;
     this.terminal = terminal;
+    this.#wake();
+  }
+
+  /** The record stands behind the head that was known. */
+  rewind(generation: number, terminal: boolean): void {
+    this.rewinds += 1;
+    this.head = generation;
+    this.terminal = terminal;
+    this.#headEpoch = null;
+    this.#window.clear();
     this.#wake();
   }
 
@@ -133,10 +154,7 @@ export class Feed {
 
   /** Lets go of a head that the record does not confirm. */
   correct(head: number, generation: number, terminal: boolean): void {
-    if (this.head !== head || generation >= head) return;
-    this.head = generation;
-    this.terminal = terminal;
-    this.#window.clear();
+    if (this.head === head && generation < head) this.rewind(generation, terminal);
   }
 
   at(generation: number): FeedEvent | undefined {
@@ -218,6 +236,9 @@ export class FeedHandle implements TaskFeed {
   }
   get gone(): boolean {
     return this.#feed.gone;
+  }
+  get rewinds(): number {
+    return this.#feed.rewinds;
   }
   get closed(): boolean {
     return this.#closed || this.#feed.closed;

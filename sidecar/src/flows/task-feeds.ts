@@ -56,19 +56,23 @@ export class TaskFeeds {
     }
   }
 
-  /** Watched tasks whose readers wait and that nobody has spoken of for `silentMs`; all that wait when it is 0. */
-  silent(silentMs: number): string[] {
+  /** Watched tasks whose readers wait and that nobody has spoken of for `silentMs`, with their heads; all that wait when it is 0. */
+  silent(silentMs: number): Map<string, number> {
     const before = this.#options.clock.monotonicMs() - silentMs;
-    const taskIds: string[] = [];
+    const heads = new Map<string, number>();
     for (const feed of this.#feeds.values()) {
-      if (feed.hasWaiting && feed.heardAt <= before) taskIds.push(feed.taskId);
+      if (feed.hasWaiting && feed.heardAt <= before) heads.set(feed.taskId, feed.head);
     }
-    return taskIds;
+    return heads;
   }
 
-  /** Tells the feed, if there is one, where the record stands. */
-  observe(taskId: string, generation: number, terminal: boolean): void {
-    this.#feeds.get(taskId)?.observe(generation, terminal);
+  /** Tells the feed, if there is one, where the record stands. `asked` = the feed's head when the question was sent. */
+  stands(position: { taskId: string; generation: number; terminal: boolean; asked: number }): void {
+    const { taskId, generation, terminal, asked } = position;
+    const feed = this.#feeds.get(taskId);
+    // What was known before the question had been committed before it: the record has lost it.
+    if (generation < asked) feed?.correct(asked, generation, terminal);
+    else feed?.observe(generation, terminal);
   }
 
   /** Tells the feed, if there is one, that the record does not know the task any more. */

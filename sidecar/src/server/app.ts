@@ -88,30 +88,37 @@ async function serve(deps: AppDeps, request: IncomingMessage, response: ServerRe
 }
 
 async function serveJson(deps: AppDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const answer = await askFlows(deps, request, response);
+  // The body is out of scope here: a stream that stays open for hours must not hold it.
+  if (answer !== null) await send(deps, response, answer);
+}
+
+/** The flows' answer; null when the request was refused or passed through. */
+async function askFlows(deps: AppDeps, request: IncomingMessage, response: ServerResponse): Promise<Answer | null> {
   const body = await readBody(request, deps.maxBodyBytes);
-  if (body.kind === "aborted") return;
+  if (body.kind === "aborted") return null;
   if (body.kind === "too-large") {
     refuseUnread(request, response, bodyTooLarge(deps.maxBodyBytes));
-    return;
-  }
-  if (body.text === null) {
-    await deps.passThrough.forward(request, response, body.raw);
-    return;
+    return null;
   }
   const { text, raw } = body;
+  if (text === null) {
+    await deps.passThrough.forward(request, response, raw);
+    return null;
+  }
   try {
     const answer = await deps.handleJsonRpc({
-      rawBody: raw,
       text,
       request: { method: "POST", path: request.url ?? "/", headers: request.headers },
       signal: clientGone(response),
     });
-    if (answer === "pass-through") await deps.passThrough.forward(request, response, raw);
-    else await send(deps, response, answer);
+    if (answer !== "pass-through") return answer;
+    await deps.passThrough.forward(request, response, raw);
   } catch (error) {
     deps.log.error({ err: error }, "a JSON-RPC call failed by a bug");
     refuse(response, internalError(text));
   }
+  return null;
 }
 
 async function send(deps: AppDeps, response: ServerResponse, answer: Answer): Promise<void> {

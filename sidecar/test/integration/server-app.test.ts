@@ -50,7 +50,6 @@ describe("JSON bodies", () => {
     const response = await post(shell, body, headers);
     expect([response.status, response.headers.get("x-a"), await response.text()]).toEqual([207, "1, 2", '{"ok":"ü"}']);
     expect(calls[0]).toMatchObject({ text: call, request: { method: "POST", path: "/a2a?x=1" } });
-    expect(calls[0]?.rawBody.equals(Buffer.from(body))).toBe(true);
     expect(shell.agent.requests).toEqual([]);
   });
 

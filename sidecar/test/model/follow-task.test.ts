@@ -227,6 +227,47 @@ describe("the end of following", () => {
     expect(following.end).toBe("rewound");
   });
 
+  test("a reader that waits learns from the poll that the record went back behind it", async () => {
+    const record = new Log();
+    const { owner, reader } = twoInstances(record);
+    const feed = reader.open("t");
+    const following = follow(feed, record);
+    const seen = collect(following);
+    for (let n = 0; n < 3; n += 1) owner.committed("t", [record.append()]);
+    await waitFor(() => feed.head === 3, { message: "the events did not arrive" });
+    record.rows.length = 1;
+    expect(await within(seen, 2_000, "the reader did not end")).toEqual([1, 2, 3]);
+    expect([following.end, feed.head]).toEqual(["rewound", 1]);
+  });
+
+  test("a reader that waits learns from a later owner's event that its history is not the record's any more", async () => {
+    const record = new Log();
+    const { owner, reader } = twoInstances(record, { intervalMs: 60_000 });
+    const feed = reader.open("t");
+    const following = follow(feed, record);
+    const seen = collect(following);
+    for (let n = 0; n < 3; n += 1) owner.committed("t", [record.append()]);
+    await waitFor(() => feed.head === 3, { message: "the events did not arrive" });
+    record.rows.length = 1;
+    owner.committed("t", [{ ...record.append(), epoch: 2 }]);
+    expect(await within(seen, 2_000, "the reader did not end")).toEqual([1, 2, 3]);
+    expect([following.end, feed.head]).toEqual(["rewound", 2]);
+  });
+
+  test("a late event of the same history ends nobody, whoever recorded it", async () => {
+    const record = new Log();
+    const { owner, reader } = twoInstances(record, { intervalMs: 60_000 });
+    const feed = reader.open("t");
+    const seen = collect(follow(feed, record));
+    const events = [1, 1, 2, 2].map((epoch, index) => ({ ...record.append(index === 3), epoch }));
+    for (const event of [events[0], events[2], events[1], events[2], events[0]])
+      if (event) owner.committed("t", [event]);
+    await waitFor(() => feed.head === 3, { message: "the events did not arrive" });
+    owner.committed("t", events.slice(3));
+    expect(await within(seen, 2_000, "the reader did not end")).toEqual([1, 2, 3, 4]);
+    expect(feed.rewinds).toBe(0);
+  });
+
   test("an abort ends a reader that waits, at once", async () => {
     const record = new Log();
     const { reader } = twoInstances(record, { intervalMs: 60_000 });
@@ -291,9 +332,9 @@ describe("memory and statements", () => {
     const readers = upTo(200).map((n) => collect(follow(reader.open(`t${n}`), record, { signal: gone.signal })));
     await waitFor(() => record.positionReads >= 2, { message: "no poll" });
     expect(record.positionReads).toBeLessThan(10);
-    expect(reader.silent(0)).toHaveLength(200);
-    reader.observe("t7", 1, false);
-    expect(reader.silent(1_000)).toHaveLength(0);
+    expect(reader.silent(0).size).toBe(200);
+    reader.stands({ taskId: "t7", generation: 1, terminal: false, asked: 0 });
+    expect(reader.silent(1_000).size).toBe(0);
     gone.abort();
     await Promise.all(readers);
   });

@@ -1,0 +1,298 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ANNOTATIONS, LABELS } from "@durable-agent/crds/contract";
+import type { DurableAgent } from "@durable-agent/crds/durable-agent";
+import { isWrite } from "../../../e2e/cluster/audit-log.ts";
+import { hasSidecar } from "../../src/kubernetes/sidecar-facts.ts";
+import { deployments, durableAgents, events, pods, secrets, services } from "../../src/kubernetes/resource-types.ts";
+import type { KubernetesObject, Pod, Service, Workload } from "../../src/kubernetes/objects.ts";
+import { deployment, durableAgentFor, service } from "../support/agent-workloads.ts";
+import {
+  eventually,
+  locateOperatorCluster,
+  type OperatorCluster,
+  playKubelet,
+  type RunningOperator,
+  startOperatorCluster,
+} from "../support/operator-cluster.ts";
+
+const located = locateOperatorCluster();
+const title =
+  located.kind === "found" ? "the operator on a real API server" : `the operator on a real API server (${located.how})`;
+const namespace = "agents";
+
+describe.skipIf(located.kind === "missing")(title, () => {
+  let cluster: OperatorCluster;
+  let kubelet: { stop(): Promise<void> };
+  let operator: RunningOperator;
+
+  beforeAll(async () => {
+    cluster = await startOperatorCluster();
+    await cluster.kubectl(["create", "namespace", namespace]);
+    kubelet = playKubelet(cluster, namespace);
+    operator = await cluster.startOperator("operator-1");
+    await eventually(
+      () => probe(operator, "/readyz"),
+      (status) => status === 200,
+      "the operator is ready",
+    );
+  });
+  afterAll(async () => {
+    await kubelet?.stop();
+    await operator?.stop();
+    await cluster?.stop();
+  });
+
+  const readAgent = (name: string): Promise<(DurableAgent & KubernetesObject) | undefined> =>
+    cluster.admin.read(durableAgents, { name, namespace });
+  const readService = (name: string): Promise<Service | undefined> => cluster.admin.read(services, { name, namespace });
+  const readWorkload = (name: string): Promise<Workload | undefined> =>
+    cluster.admin.read(deployments, { name, namespace });
+  const listPods = (name: string): Promise<Pod[]> =>
+    cluster.admin.list(pods, { namespace, labelSelector: `app=${name}` });
+  const becomesReady = (name: string): Promise<DurableAgent> =>
+    eventually(
+      () => readAgent(name),
+      (agent) => conditionOf(agent, "Ready") === "True/Ready",
+      `${name} becomes ready`,
+    );
+
+  test("a running Deployment gets its sidecars and its Service leads to them", async () => {
+    await cluster.apply(deployment("researcher"), service("researcher", 8080));
+    await eventually(
+      () => listPods("researcher"),
+      (found) => found.length === 2,
+      "the pods run without a sidecar",
+    );
+    await cluster.apply(durableAgentFor("researcher"));
+    const agent = await becomesReady("researcher");
+    const running = await listPods("researcher");
+    expect(running.map(hasSidecar)).toEqual([true, true]);
+    expect(agent.status?.injected).toBe("2/2");
+    expect(agent.status?.target).toEqual({ container: "agent", port: 8080, trafficMode: "Service" });
+    expect((await readService("researcher"))?.spec.ports?.[0]?.targetPort).toBe("durable-a2a");
+    expect(agent.status?.tasks).toEqual({ working: 0, interrupted: 0, finished: 0 });
+    expect(await cluster.kubectl(["get", "durableagents", "-n", namespace, "researcher", "--no-headers"])).toMatch(
+      /^researcher +researcher +True +2\/2 +0 /,
+    );
+  });
+
+  test("the sidecar's credentials are in a Secret that belongs to the DurableAgent", async () => {
+    const secret = await cluster.admin.read(secrets, { name: "durable-agent-researcher", namespace });
+    expect(Object.keys(secret?.data ?? {}).toSorted()).toEqual(["database-url", "nats-url", "secret-key"]);
+    expect(Buffer.from(secret?.data?.["secret-key"] ?? "", "base64").toString()).toMatch(/^[A-Za-z0-9+/]{43}=$/);
+    expect(secret?.metadata.ownerReferences?.[0]).toMatchObject({ kind: "DurableAgent", name: "researcher" });
+  });
+
+  test("looking again at a world that is in order writes nothing", async () => {
+    const writes = async (): Promise<string[]> =>
+      (await cluster.operatorRequests())
+        .filter((entry) => isWrite(entry) && !/leases|events/.test(entry.resource))
+        .map((entry) => `${entry.verb} ${entry.resource} ${entry.name}`);
+    const reads = async (): Promise<number> =>
+      (await cluster.operatorRequests()).filter(
+        ({ verb, resource }) => verb === "get" && resource.includes("durableagents"),
+      ).length;
+    await writesSettle(writes);
+    const [writesBefore, readsBefore] = [await writes(), await reads()];
+    await cluster.kubectl(["label", "durableagent", "researcher", "-n", namespace, "looked=again"]);
+    await eventually(reads, (count) => count > readsBefore, "the operator looks again");
+    await writesSettle(writes);
+    expect((await writes()).slice(writesBefore.length)).toEqual([]);
+  });
+
+  test("a GitOps tool that applies its own targetPort again changes nothing", async () => {
+    await cluster.apply(service("researcher", 8080));
+    expect((await readService("researcher"))?.spec.ports?.[0]?.targetPort).toBe("durable-a2a");
+  });
+
+  test("a changed setting replaces the pods, and they run with it", async () => {
+    const before = (await readWorkload("researcher"))?.spec.template.metadata?.annotations?.[ANNOTATIONS.configHash];
+    await cluster.apply(durableAgentFor("researcher", { recovery: { policy: "Fail" } }));
+    await eventually(
+      () => readWorkload("researcher"),
+      (workload) => workload.spec.template.metadata?.annotations?.[ANNOTATIONS.configHash] !== before,
+      "the template is stamped anew",
+    );
+    await eventually(
+      () => listPods("researcher"),
+      (found) => found.length === 2 && found.every((pod) => sidecarVariable(pod, "RECOVERY_POLICY") === "Fail"),
+      "both pods run with the new setting",
+    );
+  });
+
+  test("after rollout undo to the time before, the Service leads to the agent until the sidecars are back", async () => {
+    await cluster.kubectl(["rollout", "undo", "deployment/researcher", "-n", namespace, "--to-revision=1"]);
+    await becomesReady("researcher");
+    await eventually(
+      () => listPods("researcher"),
+      (found) => found.length === 2 && found.every(hasSidecar),
+      "sidecars are back",
+    );
+    const told = await cluster.admin.list(events, { namespace });
+    const reasons = (told as (KubernetesObject & { reason?: string })[]).map(({ reason }) => reason);
+    expect(reasons).toEqual(expect.arrayContaining(["Stamped", "ServiceRouted"]));
+  });
+
+  test("a Service that uses the port's name is not edited at all", async () => {
+    await cluster.apply(
+      deployment("planner", { portName: "http" }),
+      service("planner", "http"),
+      durableAgentFor("planner"),
+    );
+    const before = await readService("planner");
+    const agent = await becomesReady("planner");
+    expect(conditionOf(agent, "TrafficRouted")).toBe("True/NamedPort");
+    expect((await readService("planner"))?.metadata.resourceVersion).toBe(before?.metadata.resourceVersion);
+    const [pod] = await listPods("planner");
+    expect(pod?.spec.containers[0]?.ports?.find(({ name }) => name === "http")?.containerPort).toBe(15800);
+  });
+
+  test("an annotation is enough, and taking it away takes everything away", async () => {
+    await cluster.apply(deployment("annotated", { portName: "a2a", replicas: 1 }));
+    await cluster.kubectl(["annotate", "deployment", "annotated", "-n", namespace, `${ANNOTATIONS.inject}=true`]);
+    const agent = await becomesReady("annotated");
+    expect(agent.metadata.ownerReferences?.[0]).toMatchObject({ kind: "Deployment", name: "annotated" });
+    await cluster.kubectl(["annotate", "deployment", "annotated", "-n", namespace, `${ANNOTATIONS.inject}-`]);
+    await eventually(
+      async () => ({ agent: await readAgent("annotated") }),
+      (seen) => seen.agent === undefined,
+      "the DurableAgent goes",
+    );
+    expect((await listPods("annotated")).some(hasSidecar)).toBe(false);
+  });
+
+  test("what cannot be done is said in a condition", async () => {
+    await cluster.apply(durableAgentFor("nobody"));
+    await eventually(
+      () => readAgent("nobody"),
+      (agent) => conditionOf(agent, "Ready") === "False/WorkloadNotFound",
+      "the missing workload is reported",
+    );
+    await cluster.apply(durableAgentFor("zz-second", { workload: { kind: "Deployment", name: "planner" } }));
+    await eventually(
+      () => readAgent("zz-second"),
+      (agent) => conditionOf(agent, "Ready") === "False/Conflict",
+      "the conflict is reported",
+    );
+    await cluster.kubectl(["delete", "durableagent", "nobody", "zz-second", "-n", namespace, "--timeout=10s"]);
+  });
+
+  test("a labelled pod whose DurableAgent is gone starts as it is, with a warning", async () => {
+    await cluster.apply(loosePod("orphan", "nobody-at-all"));
+    const pod = await cluster.admin.read(pods, { name: "orphan", namespace });
+    expect(pod !== undefined && hasSidecar(pod)).toBe(false);
+  });
+
+  test("a labelled pod that ran without a sidecar is replaced where the user wants that", async () => {
+    await cluster.apply(durableAgentFor("planner", { replaceUninjected: true }));
+    const [pod] = await listPods("planner");
+    await becomesReady("planner");
+    expect(pod).toBeDefined();
+  });
+
+  test("the certificate is replaced before anybody notices that it is gone", async () => {
+    const secret = { name: "durable-agent-webhook-tls", namespace: "durable-agent-system" };
+    const before = (await cluster.admin.read(secrets, secret))?.data?.["tls.crt"];
+    await cluster.admin.merge(secrets, secret, { data: { "tls.crt": null, "tls.key": null } });
+    let admissions = 0;
+    await eventually(
+      async () => {
+        await cluster.kubectl(["create", "--dry-run=server", "-f", "-"], JSON.stringify(loosePod("dry", "planner")));
+        admissions += 1;
+        return (await cluster.admin.read(secrets, secret))?.data?.["tls.crt"];
+      },
+      (certificate) => certificate !== before,
+      "a new certificate is issued",
+      45_000,
+    );
+    expect(admissions).toBeGreaterThan(0);
+    await cluster.kubectl(["create", "--dry-run=server", "-f", "-"], JSON.stringify(loosePod("dry", "planner")));
+  });
+
+  test("when the leader is killed another replica goes on within 15 seconds", async () => {
+    const second = await cluster.startOperator("operator-2", { WEBHOOK_PORT: "0" });
+    operator.process.kill("SIGKILL");
+    await operator.process.exited;
+    const killedAt = performance.now();
+    await cluster.apply(deployment("late", { replicas: 1 }), durableAgentFor("late"));
+    await eventually(
+      () => readAgent("late"),
+      (agent) => agent.status !== undefined,
+      "the second replica reconciles",
+      20_000,
+    );
+    expect(performance.now() - killedAt).toBeLessThan(15_000);
+    await second.stop();
+  });
+
+  test("with no operator a labelled pod does not start, and any other pod does", async () => {
+    await expect(cluster.apply(loosePod("labelled", "planner"))).rejects.toThrow(/pods\.durable-agent\.dev/);
+    await cluster.apply(loosePod("unlabelled", undefined));
+    expect(await cluster.admin.read(pods, { name: "unlabelled", namespace })).toBeDefined();
+  });
+
+  test("deleting the DurableAgent gives the workload back as it was", async () => {
+    operator = await cluster.startOperator("operator-3");
+    await becomesReady("researcher");
+    await cluster.kubectl(["delete", "durableagent", "researcher", "-n", namespace, "--timeout=30s"]);
+    const workload = await readWorkload("researcher");
+    expect(workload?.spec.template.metadata?.labels).toEqual({ app: "researcher" });
+    expect(workload?.spec.template.metadata?.annotations ?? {}).not.toHaveProperty([ANNOTATIONS.configHash]);
+    const restored = await readService("researcher");
+    expect(restored?.spec.ports?.[0]?.targetPort).toBe(8080);
+    expect(restored?.metadata.labels?.[LABELS.routedBy]).toBeUndefined();
+    expect((await listPods("researcher")).some(hasSidecar)).toBe(false);
+  });
+
+  test("removing the operator first leaves nothing that hangs", async () => {
+    const uninstall = await cluster.uninstall();
+    expect(await uninstall.exited).toMatchObject({ code: 0 });
+    await expect(operator.process.exited).resolves.toMatchObject({ code: 1 });
+    expect((await listPods("planner")).some(hasSidecar)).toBe(false);
+    await cluster.kubectl(["delete", "durableagents", "--all", "-n", namespace, "--timeout=10s"]);
+  });
+
+  test("no request of the operator was ever forbidden, so the chart's permissions suffice", async () => {
+    const refused = (await cluster.operatorRequests()).filter(({ status }) => status === 403);
+    expect(refused.map(({ verb, requestUri }) => `${verb} ${requestUri}`)).toEqual([]);
+  });
+});
+
+function conditionOf(agent: DurableAgent, type: string): string {
+  const found = agent.status?.conditions?.find((condition) => condition.type === type);
+  return `${found?.status}/${found?.reason}`;
+}
+
+async function probe(operator: RunningOperator, path: string): Promise<number> {
+  return (await fetch(`${operator.probeUrl}${path}`)).status;
+}
+
+function sidecarVariable(pod: Pod, name: string): string | undefined {
+  const sidecar = pod.spec.initContainers?.find((container) => container.name === "durable-agent");
+  return sidecar?.env?.find((variable) => variable.name === name)?.value;
+}
+
+function loosePod(name: string, agent: string | undefined): object {
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace, ...(agent === undefined ? {} : { labels: { [LABELS.agent]: agent } }) },
+    spec: { containers: [{ name: "agent", image: "example.com/agent:1", ports: [{ containerPort: 8080 }] }] },
+  };
+}
+
+/** Until two looks, a store round apart, have seen the same writes. */
+async function writesSettle(writes: () => Promise<string[]>): Promise<void> {
+  let before = -1;
+  await eventually(
+    async () => {
+      const count = (await writes()).length;
+      const same = count === before;
+      before = count;
+      if (!same) await new Promise((resolve) => setTimeout(resolve, 2_500));
+      return same;
+    },
+    (same) => same,
+    "the operator comes to rest",
+  );
+}
