@@ -2,7 +2,7 @@
  * Cancel, on the caller's side: marks the task, tells its owner, and answers with what came of it. Only the owner's
  * agent can stop the work; an owner that does not take the mark in time is deposed, so that the task ends all the same.
  */
-import { type Fold, foldEvent, foldHead, taskText } from "../domain/fold.ts";
+import { type Fold, foldEvent, foldHead, snapshotText, taskText } from "../domain/fold.ts";
 import { isTerminal } from "../domain/task-state.ts";
 import type { TaskRow } from "../ports/task-store.ts";
 import { cancelTerminalError } from "../protocol/a2a-errors.ts";
@@ -118,7 +118,7 @@ async function deposeAndCancel(context: FlowContext, taskId: string): Promise<bo
     expected: task.generation,
     events: [event],
     head: { state: head.state, statusTimestamp: head.statusTimestamp, contextId: head.contextId },
-    snapshot: { task: taskText(fold) },
+    snapshot: { task: snapshotText(fold) },
     end: null,
     firstOf: null,
     cancelAnswered: true,

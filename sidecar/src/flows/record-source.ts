@@ -89,11 +89,10 @@ export function recordEvent(
     recorder.recordStatus("failed", `an event of the agent cannot be recorded: ${problem}`);
     return;
   }
-  if (event.kind !== "message" && event.kind !== "other" && recorder.agentTaskId === "") {
-    recorder.adoptAgent(event.taskId, event.contextId);
-  }
+  const fresh = recorder.agentTaskId === "";
+  if (fresh && event.kind !== "message" && event.kind !== "other") recorder.adoptAgent(event.taskId, event.contextId);
   if (event.kind === "task") {
-    recorder.recordDifference(event.task);
+    recorder.recordDifference(event.task, fresh ? { fresh: true } : {});
   } else if ((event.kind === "status" || event.kind === "artifact") && event.taskId !== recorder.agentTaskId) {
     recordStray(context, recorder, event, sourceKind);
   } else {

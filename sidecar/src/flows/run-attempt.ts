@@ -3,7 +3,7 @@
  * of, in the same context. The task goes on: a working status says why, what the broken attempt had shown is blanked,
  * and what the agent says now continues the same history (P4). The caller has raised the attempt number already.
  */
-import { AttemptArtifacts, blankEvents, turnArtifactIds } from "../domain/attempt-artifacts.ts";
+import { AttemptArtifacts, blankEvents, type BrokenTurn, turnArtifactIds } from "../domain/attempt-artifacts.ts";
 import { rebuildFold } from "../domain/fold.ts";
 import type { AgentExchange, AgentReply } from "../ports/agent.ts";
 import type { EventRow, NewEvent } from "../ports/task-store.ts";
@@ -31,9 +31,13 @@ export async function runAttempt(
   recorder: TaskRecorder,
   why: string | null,
 ): Promise<void> {
-  const { events, artifacts } = await brokenAttempt(context, recorder);
-  recorder.beginAttempt(turn.row.attempt, artifacts);
-  if (why !== null) recorder.record([restartStatus(context, recorder, why), ...events], { rests: false });
+  const broken = await brokenAttempt(context, recorder);
+  recorder.beginAttempt(turn.row.attempt);
+  if (why !== null) recorder.record([restartStatus(context, recorder, why)], { rests: false });
+  if (broken) {
+    recorder.record(blankEvents(recorder.fold, broken), { rests: false });
+    recorder.continueArtifacts(new AttemptArtifacts(recorder.fold, broken));
+  }
   await deliver(context, turn, { recorder, params: attemptParams(turn, recorder) });
 }
 
@@ -60,7 +64,6 @@ async function deliver(context: FlowContext, turn: OpenSend, delivery: Delivery)
     const reply = { status: 200, headers: {}, body: first.value.data };
     return event ? endWithMessage(recorder, event) : recordReply(context, turn, delivery, reply);
   }
-  adopt(recorder, event);
   const end = await recordSource(context, recorder, { events, iterator, first: first.value, kind: "turn" });
   await closeRun(context, recorder, turn, end);
 }
@@ -83,7 +86,7 @@ async function recordReply(context: FlowContext, turn: OpenSend, delivery: Deliv
     return;
   }
   adopt(recorder, event);
-  recorder.recordDifference(event.task);
+  recorder.recordDifference(event.task, { fresh: true });
   if (!recorder.resting) await followRun(context, recorder, turn);
 }
 
@@ -103,22 +106,18 @@ function attemptParams(turn: OpenSend, recorder: TaskRecorder): string {
 }
 
 /** What the broken attempts of the active turn have shown: their artifacts are blanked and continued. */
-async function brokenAttempt(
-  context: FlowContext,
-  recorder: TaskRecorder,
-): Promise<{ events: NewEvent[]; artifacts: AttemptArtifacts | null }> {
+async function brokenAttempt(context: FlowContext, recorder: TaskRecorder): Promise<BrokenTurn | null> {
   await recorder.settled();
   const first = recorder.turn?.firstGeneration ?? null;
-  if (first === null) return { events: [], artifacts: null };
+  if (first === null) return null;
   const rows = await readAll(context, recorder.taskId);
-  const { taskId, contextId, dialect, fold } = recorder;
+  const { taskId, contextId, dialect } = recorder;
   const earlier = rows.filter((row) => row.generation < first);
   const shown = rows.filter((row) => row.generation >= first);
-  const broken = {
+  return {
     artifactIds: turnArtifactIds(dialect, shown),
     before: earlier.length === 0 ? null : rebuildFold(dialect, null, { taskId, contextId }, earlier),
   };
-  return { events: blankEvents(fold, broken), artifacts: new AttemptArtifacts(fold, broken) };
 }
 
 async function readAll(context: FlowContext, taskId: string): Promise<EventRow[]> {

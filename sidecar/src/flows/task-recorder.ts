@@ -7,7 +7,7 @@
  * queue's bound. I2 (epoch and expected generation on every write), I3 (snapshot = fold), P6 (terminal is final).
  */
 import { differenceFrom } from "../domain/difference.ts";
-import { type Fold, foldEvent, foldHead, foldSize, rebuildFold, taskText } from "../domain/fold.ts";
+import { type Fold, foldEvent, foldHead, foldSize, rebuildFold, snapshotText } from "../domain/fold.ts";
 import type { AttemptArtifacts } from "../domain/attempt-artifacts.ts";
 import { type IdMap, idMap, identityMap, taskToPublic, toPublic } from "../domain/id-map.ts";
 import { isAtRest, isTerminal, type TaskState } from "../domain/task-state.ts";
@@ -34,6 +34,8 @@ export interface RecordOptions {
   /** Ends the active turn with this write even though the task is not at rest. */
   end?: { state: "done" | "failed"; reply: TurnReply | null };
   cancelAnswered?: boolean;
+  /** The Task is a new attempt's first: however old its status looks, it is news. */
+  fresh?: boolean;
   /** Whether these events bring the task to rest; by default a status or Task event at rest does. */
   rests?: boolean;
 }
@@ -166,12 +168,17 @@ export class TaskRecorder {
     return () => this.#lostListeners.delete(listener);
   }
 
-  /** A further try at the active turn begins: its ids are not known yet, its artifacts continue those of the broken one. */
-  beginAttempt(attempt: number, artifacts: AttemptArtifacts | null): void {
+  /** A further try at the active turn begins: its ids are not known yet. */
+  beginAttempt(attempt: number): void {
     this.#attempt = attempt;
-    this.#artifacts = artifacts;
+    this.#artifacts = null;
     this.#agentTaskId = "";
     this.#ids = identityMap;
+  }
+
+  /** The attempt's artifacts take the places of those that the broken attempt left blank. */
+  continueArtifacts(artifacts: AttemptArtifacts): void {
+    this.#artifacts = artifacts;
   }
 
   /** The attempt has shown the ids it has at the agent; they go into the record with the next write. */
@@ -233,7 +240,8 @@ export class TaskRecorder {
   recordDifference(task: string, options: RecordOptions = {}): void {
     const before = foldHead(this.fold);
     const shown = taskToPublic(this.dialect, task, this.#ids);
-    const events = differenceFrom(this.fold, this.#artifacts ? this.#artifacts.adoptTask(shown) : shown);
+    const adopted = this.#artifacts ? this.#artifacts.adoptTask(shown) : shown;
+    const events = differenceFrom(this.fold, adopted, options.fresh ? { fresh: true } : {});
     const status = parseTask(this.dialect, task);
     // The Task of a follow-up may still show the status that the last turn ended with.
     const fresh = status.kind === "task" && (status.state !== before.state || status.timestamp !== before.statusTimestamp);
@@ -299,7 +307,7 @@ export class TaskRecorder {
     for (const event of events) this.#tailChars += event.payload.length;
     if (this.#tailChars === 0) return null;
     if (!ending && this.#tailChars <= Math.max(this.#snapshotChars, foldSize(this.fold), MIN_TAIL_CHARS)) return null;
-    const task = taskText(this.fold);
+    const task = snapshotText(this.fold);
     this.#snapshotChars = task.length;
     this.#tailChars = 0;
     return { task };
