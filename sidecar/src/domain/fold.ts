@@ -259,7 +259,7 @@ function readStatus(fold: Fold): void {
 }
 
 function mergeMetadata(fold: Fold, metadata: string | undefined): void {
-  if (!isObject(metadata) || members(metadata).length === 0) return;
+  if (!isObject(metadata)) return;
   if (fold.metadata === null) {
     const known = fold.task.get("metadata");
     fold.metadata = JsonObject.parse(isObject(known) ? known : undefined);
