@@ -28,7 +28,7 @@ export async function answerTurn(context: FlowContext, rpc: Rpc, waited: WaitedT
     const { progress } = watch;
     if (progress.kind === "ended") return answerEnded(context, rpc, waited, progress);
     if (progress.kind === "bound") {
-      if (!waits || (await pausedForAuth(context, rpc, watch))) return answerTask(context, rpc, waited, progress.taskId);
+      if (!waits || (await pausedForAuth(context, rpc, watch))) return answerBegun(context, rpc, { ...waited, waits }, progress.taskId);
       if (watch.progress !== progress) continue;
     }
     if (rpc.call.signal.aborted) return errorAnswer(rpc, a2aError(rpc.dialect, "internal", "The client is gone."));
@@ -75,6 +75,18 @@ async function answerEnded(context: FlowContext, rpc: Rpc, waited: WaitedTurn, e
   if (ended.reply) return answerReply(rpc, ended.reply);
   if (ended.onlyTask !== null) return resultAnswer(rpc, withHistory(rpc, ended.onlyTask, waited.send.historyLength));
   return answerTask(context, rpc, waited, ended.taskId);
+}
+
+/**
+ * While the work goes on: for a new message the agent's own reply, which is the task's first event; else the Task as far
+ * as it has come.
+ */
+async function answerBegun(context: FlowContext, rpc: Rpc, waited: WaitedTurn & { waits: boolean }, taskId: string): Promise<Answer> {
+  if (waited.turn.taskId !== null) return answerTask(context, rpc, waited, taskId);
+  const [first] = await retryStore(context, () => context.store.readEvents(taskId, 0, 1, context.settings.maxEventChars));
+  const reply = first?.kind === "task" ? parseEvent(rpc.dialect, first.payload) : null;
+  if (reply?.kind !== "task" || (waited.waits && reply.state !== "auth-required")) return answerTask(context, rpc, waited, taskId);
+  return resultAnswer(rpc, withHistory(rpc, reply.payload, waited.send.historyLength));
 }
 
 /** A reply that is no Task: passed on as the agent gave it, under this caller's JSON-RPC id. */

@@ -37,6 +37,11 @@ export type SourceEnd =
 export interface SourceOptions {
   /** Called each time nothing has come for {@link QUIET_MS}; says whether to go on reading. */
   onQuiet?: () => Promise<"read-on" | "stop">;
+  /**
+   * Called before the event that would put the task at rest, where a subscription began without the Task (Python 0.3):
+   * what happened before it was opened is missing from the record then.
+   */
+  beforeRest?: () => Promise<void>;
 }
 
 /** Without an event for this long a subscription no longer holds back queued messages of the task. */
@@ -54,6 +59,7 @@ export async function recordSource(
   // Closing the source ends the pending read.
   const unlisten = recorder.onLost(() => source.events.close());
   let beforehand = source.kind === "beforehand";
+  let complete: boolean | null = source.kind === "subscription" ? null : true;
   try {
     for (let event = source.first ?? (await nextEvent(context, source, options)); ; ) {
       if (recorder.lost) return { kind: "lost" };
@@ -65,6 +71,8 @@ export async function recordSource(
         const parsed = parseEvent(recorder.dialect, oneLine(reply.result));
         const known = beforehand && parsed.kind === "task";
         beforehand = false;
+        complete ??= parsed.kind === "task";
+        if (!complete && parsed.kind === "status" && isAtRest(parsed.state)) await options.beforeRest?.();
         if (!known) recordEvent(context, recorder, parsed, source.kind);
         if (recorder.resting) return { kind: "rest" };
         await recorder.room();
