@@ -227,6 +227,17 @@ describe.each(["0.3", "1.0"] as const)("a new attempt in %s", (dialect) => {
     ]);
   });
 
+  test("a name that is made up is nobody else's", () => {
+    const earlier = [taskEvent(dialect, artifact(dialect, "a-2", "kept"))];
+    const turn = new RecordedTurn(dialect, earlier).emit([one("a", "old")]).breakOff();
+    turn.emit([one("x", "1"), one("a", "2")]);
+    expect(turn.shown()).toEqual([
+      { id: "a-2", texts: ["kept"] },
+      { id: "a", texts: ["1"] },
+      { id: "a-3", texts: ["2"] },
+    ]);
+  });
+
   test("a Task of the new attempt replaces what is blank, and its chunks go on from there", () => {
     const turn = new RecordedTurn(dialect).emit([first, one("a", ""), one("b", "2")]).breakOff();
     turn.emit([taskEvent(dialect, artifact(dialect, "x", "")), more("x", "3"), one("y", "4")]);
@@ -277,6 +288,19 @@ describe("blanked artifacts in the fold", () => {
     expect(taskText(fold).includes('"artifactId":"a"')).toBe(!blanked);
     const again = rebuildFold("1.0", snapshotText(fold), ids, []);
     expect(artifactOf(again, "a")?.blanked).toBe(blanked);
+  });
+
+  test("what is appended to a blank one that has been looked at shows", () => {
+    const fold = folded(chunk("1.0", blank));
+    expect(taskText(fold)).not.toContain("artifactId");
+    foldEvent(fold, chunk("1.0", '{"artifactId":"a","parts":[{"text":"x"}]}', true));
+    expect(taskText(fold)).toContain("artifactId");
+  });
+
+  test("a live Task whose artifact has no parts yet replaces a blank one", () => {
+    const fold = folded(chunk("1.0", blank));
+    const bare = '{"artifactId":"a","parts":[]}';
+    expect(differenceFrom(fold, task("1.0", bare))).toEqual([chunk("1.0", bare)]);
   });
 
   test("an agent's Task that says the same of a blank one makes no difference", () => {
