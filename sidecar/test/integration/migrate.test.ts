@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import pg from "pg";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 import { type Database, openDatabase } from "../../src/adapters/postgres/client.ts";
 import { migrate, migrationsDirectory, schemaStatus } from "../../src/adapters/postgres/migrate.ts";
 import { createDatabaseAt, type TestDatabase } from "../support/postgres.ts";
@@ -36,9 +36,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await client.close();
   await database.drop();
-});
-
-afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
@@ -84,7 +81,7 @@ describe("migrate", () => {
     await expect(prisma(...diff)).resolves.toBeDefined();
     await ask("alter table task drop column caller");
     await expect(prisma(...diff)).rejects.toMatchObject({ code: 2 });
-  }, 60_000);
+  }, 120_000);
 
   it("a migration that fails leaves nothing behind but the note of it, and stops what comes after", async () => {
     await addMigration("9998_fails", "create table half (id int); select 1 / 0;");

@@ -7,6 +7,7 @@ import {
   type NewTurn,
   StoreError,
   type TaskRow,
+  type TaskWrite,
   type TurnEnd,
   type TurnRow,
 } from "../../ports/task-store.ts";
@@ -83,4 +84,17 @@ export function refusePoison(events: NewEvent[]): void {
   if (events.some((event) => event.payload.includes("\0") || event.hidden?.includes("\0"))) {
     throw new StoreError("rejected", "a payload holds a NUL character");
   }
+}
+
+/** What the rows in the place of a write say about it: only its own epoch can have filled them. */
+export function settledAs(
+  write: TaskWrite,
+  { task, turn }: { task: MemoryTask | undefined; turn: MemoryTurn | undefined },
+): "committed" | "unsent" | "fenced" {
+  const last = task?.events[write.expected + write.events.length - 1];
+  if (write.events.length > 0 && last?.epoch === write.epoch) return "committed";
+  if (task?.epoch !== write.epoch) return "fenced";
+  const ended = write.end === null || (turn !== undefined && !isLive(turn));
+  if (write.events.length === 0 && ended) return "committed";
+  return task.generation === write.expected ? "unsent" : "fenced";
 }
