@@ -66,6 +66,11 @@ export function endMemoryTurn(
   else if (end.reply?.kind === "error") turn.dedupeKey = null;
 }
 
+/** Whether the turn ended just so: its first reply may have been lost. */
+export function isSameEnd(turn: MemoryTurn, end: Pick<TurnEnd, "state" | "reply">): boolean {
+  return turn.state === end.state && JSON.stringify(turn.reply) === JSON.stringify(end.reply);
+}
+
 /** Whether nothing changes the task any more (P6). */
 export function isFinished(task: MemoryTask): boolean {
   return isTerminal(task.state);
@@ -97,4 +102,11 @@ export function settledAs(
   const ended = write.end === null || (turn !== undefined && !isLive(turn));
   if (write.events.length === 0 && ended) return "committed";
   return task.generation === write.expected ? "unsent" : "fenced";
+}
+
+/** One statement takes one write per task. Throws `rejected`. */
+export function refuseTwins(writes: TaskWrite[]): void {
+  if (new Set(writes.map((write) => write.taskId)).size < writes.length) {
+    throw new StoreError("rejected", "one statement takes one write per task");
+  }
 }

@@ -3,27 +3,26 @@
  * in one turn of the event loop, so it is atomic by itself.
  */
 import type { Clock } from "../../ports/clock.ts";
-import {
-  type AppendOutcome,
-  type CancelRequest,
-  type CreateOutcome,
-  type EventRow,
-  type InstanceRow,
-  type InstanceWork,
-  type JournalOutcome,
-  type ListPage,
-  type ListQuery,
-  type NewTurn,
-  type PushConfigRow,
-  StoreError,
-  type TaskCreation,
-  type TaskPosition,
-  type TaskRow,
-  type TaskStore,
-  type TaskView,
-  type TaskWrite,
-  type TurnEnd,
-  type TurnRow,
+import type {
+  AppendOutcome,
+  CancelRequest,
+  CreateOutcome,
+  EventRow,
+  InstanceRow,
+  InstanceWork,
+  JournalOutcome,
+  ListPage,
+  ListQuery,
+  NewTurn,
+  PushConfigRow,
+  TaskCreation,
+  TaskPosition,
+  TaskRow,
+  TaskStore,
+  TaskView,
+  TaskWrite,
+  TurnEnd,
+  TurnRow,
 } from "../../ports/task-store.ts";
 import type { TaskState } from "../../domain/task-state.ts";
 import { MemoryInstances } from "./instances.ts";
@@ -32,10 +31,12 @@ import {
   holdsQueue,
   isFinished,
   isLive,
+  isSameEnd,
   type MemoryTask,
   type MemoryTurn,
   numbered,
   refusePoison,
+  refuseTwins,
   settledAs,
   turnOf,
 } from "./task-store-rows.ts";
@@ -111,8 +112,9 @@ export class MemoryTaskStore implements TaskStore {
       const [outcome] = this.#settleTurn(turn.taskId, end.epoch, { end });
       return outcome.kind === "fenced" ? { kind: "deposed" } : { kind: "ended", promoted: outcome.promoted };
     }
-    const mine = turn.instance === end.instance && turn.epoch === end.epoch;
-    if (turn.state !== "dispatched" || !mine) return { kind: "deposed" };
+    if (turn.instance !== end.instance || turn.epoch !== end.epoch) return { kind: "deposed" };
+    if (isSameEnd(turn, end)) return { kind: "ended", promoted: null };
+    if (turn.state !== "dispatched") return { kind: "deposed" };
     endMemoryTurn(turn, end, { lastGeneration: 0, expiresAtMs: this.#windowEndMs() });
     return { kind: "ended", promoted: null };
   }
@@ -167,9 +169,7 @@ export class MemoryTaskStore implements TaskStore {
   }
 
   async append(writes: TaskWrite[]): Promise<AppendOutcome[]> {
-    if (new Set(writes.map((write) => write.taskId)).size < writes.length) {
-      throw new StoreError("rejected", "one statement takes one write per task");
-    }
+    refuseTwins(writes);
     for (const write of writes) refusePoison(write.events);
     return writes.map((write) => {
       const task = this.#tasks.get(write.taskId);
