@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ANNOTATIONS } from "@durable-agent/crds/contract";
-import { type ConfigError, loadConfig, settings } from "../src/config.ts";
+import { loadConfig, settings } from "../src/config.ts";
 import { parseDurationMs } from "../src/kubernetes/duration.ts";
 import { readInjectAnnotation } from "../src/kubernetes/inject-annotation.ts";
 import type { Workload } from "../src/kubernetes/objects.ts";
@@ -119,17 +119,9 @@ describe("settings", () => {
     });
   });
   test("every problem is reported at once, by name", () => {
-    try {
-      loadConfig({ WEBHOOK_PORT: "x", LOG_LEVEL: "loud" }, "host");
-      expect.unreachable();
-    } catch (error) {
-      expect((error as ConfigError).problems.map((problem) => problem.split(":")[0])).toEqual([
-        "POD_NAMESPACE",
-        "LOG_LEVEL",
-        "SIDECAR_IMAGE",
-        "WEBHOOK_PORT",
-      ]);
-    }
+    const problems = ["POD_NAMESPACE", "LOG_LEVEL", "SIDECAR_IMAGE", "WEBHOOK_PORT"];
+    const pattern = new RegExp(problems.map((name) => `${name}: `).join("[^]*"));
+    expect(() => loadConfig({ WEBHOOK_PORT: "x", LOG_LEVEL: "loud" }, "host")).toThrow(pattern);
   });
   test("an empty variable counts as unset", () => {
     expect(loadConfig({ ...least, WATCH_NAMESPACES: "", WEBHOOK_CERT_DIR: "" }, "host")).not.toHaveProperty(

@@ -57,12 +57,12 @@ describe.skipIf(located.kind === "missing")(`the chart${title}`, () => {
   });
 
   test.each([
-    ["an unknown value", "--set=replica=2"],
-    ["no replica", "--set=replicas=0"],
-    ["an unknown level", "--set=logLevel=loud"],
-    ["cert-manager without an issuer", "--set=certManager.enabled=true"],
-  ])("%s is refused", async (_title, argument) => {
-    await expect(renderChart([argument])).rejects.toThrow();
+    ["an unknown value", "--set=replica=2", "additional properties 'replica' not allowed"],
+    ["no replica", "--set=replicas=0", "minimum: got 0, want 1"],
+    ["an unknown level", "--set=logLevel=loud", "value must be one of"],
+    ["cert-manager without an issuer", "--set=certManager.enabled=true", "certManager.issuerRef.name is needed"],
+  ])("%s is refused", async (_title, argument, message) => {
+    await expect(renderChart([argument])).rejects.toThrow(message);
   });
 
   test("mints no certificate: the Secret is empty and the webhooks have no caBundle", async () => {
