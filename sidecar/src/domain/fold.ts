@@ -170,6 +170,11 @@ export function hasMessage(fold: Fold, message: string): boolean {
   return fold.messageIndex.has(messageKey(message));
 }
 
+/** Whether the Task shows metadata, be they empty. */
+export function hasMetadata(fold: Fold): boolean {
+  return fold.task.has("metadata");
+}
+
 /** The raw value of one key of the Task's metadata. */
 export function metadataValue(fold: Fold, key: string): string | undefined {
   if (fold.metadata !== null) return fold.metadata.get(key);

@@ -14,6 +14,9 @@ import { errorAnswer, resultAnswer, type Rpc } from "./rpc.ts";
 import { foldOf } from "./task-recorder.ts";
 import type { TurnEnded, TurnWatch } from "./turn-board.ts";
 
+/** One row is read whatever its size. */
+const MAX_FIRST_BYTES = 1;
+
 export interface WaitedTurn {
   turn: TurnRow;
   send: SendParams;
@@ -28,7 +31,9 @@ export async function answerTurn(context: FlowContext, rpc: Rpc, waited: WaitedT
     const { progress } = watch;
     if (progress.kind === "ended") return answerEnded(context, rpc, waited, progress);
     if (progress.kind === "bound") {
-      if (!waits || (await pausedForAuth(context, rpc, watch))) return answerBegun(context, rpc, { ...waited, waits }, progress.taskId);
+      const begun = await begunAnswer(context, rpc, { ...waited, waits, taskId: progress.taskId });
+      if (begun) return begun;
+      if (await pausedForAuth(context, rpc, watch)) return answerTask(context, rpc, waited, progress.taskId);
       if (watch.progress !== progress) continue;
     }
     if (rpc.call.signal.aborted) return errorAnswer(rpc, a2aError(rpc.dialect, "internal", "The client is gone."));
@@ -78,15 +83,22 @@ async function answerEnded(context: FlowContext, rpc: Rpc, waited: WaitedTurn, e
 }
 
 /**
- * While the work goes on: for a new message the agent's own reply, which is the task's first event; else the Task as far
- * as it has come.
+ * The answer while the work goes on, null where the caller waits for more. For a new message that is the agent's own
+ * reply, which is the task's first event; else the Task as far as it has come.
  */
-async function answerBegun(context: FlowContext, rpc: Rpc, waited: WaitedTurn & { waits: boolean }, taskId: string): Promise<Answer> {
-  if (waited.turn.taskId !== null) return answerTask(context, rpc, waited, taskId);
-  const [first] = await retryStore(context, () => context.store.readEvents(taskId, 0, 1, context.settings.maxEventChars));
+async function begunAnswer(
+  context: FlowContext,
+  rpc: Rpc,
+  waited: WaitedTurn & { waits: boolean; taskId: string },
+): Promise<Answer | null> {
+  const { turn, send, taskId, waits } = waited;
+  const isNew = turn.taskId === null;
+  const [first] = isNew ? await retryStore(context, () => context.store.readEvents(taskId, 0, 1, MAX_FIRST_BYTES)) : [];
   const reply = first?.kind === "task" ? parseEvent(rpc.dialect, first.payload) : null;
-  if (reply?.kind !== "task" || (waited.waits && reply.state !== "auth-required")) return answerTask(context, rpc, waited, taskId);
-  return resultAnswer(rpc, withHistory(rpc, reply.payload, waited.send.historyLength));
+  const begun = reply?.kind === "task" ? reply : null;
+  if (waits && begun?.state !== "auth-required") return null;
+  if (!begun) return answerTask(context, rpc, waited, taskId);
+  return resultAnswer(rpc, withHistory(rpc, begun.payload, send.historyLength));
 }
 
 /** A reply that is no Task: passed on as the agent gave it, under this caller's JSON-RPC id. */

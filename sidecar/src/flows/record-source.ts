@@ -31,6 +31,8 @@ export type SourceEnd =
   | { kind: "broken" }
   /** The stream carried a JSON-RPC error; the run may go on all the same. */
   | { kind: "error"; code: number; error: string }
+  /** A bare Message came; only where the options ask to stop there. */
+  | { kind: "message"; event: Extract<A2aEvent, { kind: "message" }> }
   /** The recorder was fenced. */
   | { kind: "lost" };
 
@@ -42,6 +44,8 @@ export interface SourceOptions {
    * what happened before it was opened is missing from the record then.
    */
   beforeRest?: () => Promise<void>;
+  /** Ends at a bare Message instead of recording it. */
+  stopsAtMessage?: boolean;
 }
 
 /** Without an event for this long a subscription no longer holds back queued messages of the task. */
@@ -73,6 +77,7 @@ export async function recordSource(
         beforehand = false;
         complete ??= parsed.kind === "task";
         if (!complete && parsed.kind === "status" && isAtRest(parsed.state)) await options.beforeRest?.();
+        if (parsed.kind === "message" && options.stopsAtMessage) return { kind: "message", event: parsed };
         if (!known) recordEvent(context, recorder, parsed, source.kind);
         if (recorder.resting) return { kind: "rest" };
         await recorder.room();
