@@ -14,6 +14,9 @@ import { errorAnswer, resultAnswer, type Rpc, unavailableAnswer } from "./rpc.ts
 import { foldOf } from "./task-recorder.ts";
 import type { TurnEnded, TurnWatch } from "./turn-board.ts";
 
+/** One row is read whatever its size. */
+const MAX_FIRST_BYTES = 1;
+
 export interface WaitedTurn {
   turn: TurnRow;
   send: SendParams;
@@ -29,7 +32,9 @@ export async function answerTurn(context: FlowContext, rpc: Rpc, waited: WaitedT
     const { progress } = watch;
     if (progress.kind === "ended") return answerEnded(context, rpc, waited, progress);
     if (progress.kind === "bound") {
-      if (!waits || (await pausedForAuth(context, rpc, watch))) return answerTask(context, rpc, waited, progress.taskId);
+      const begun = await begunAnswer(context, rpc, { ...waited, waits, taskId: progress.taskId });
+      if (begun) return begun;
+      if (await pausedForAuth(context, rpc, watch)) return answerTask(context, rpc, waited, progress.taskId);
       if (watch.progress !== progress) continue;
     }
     // A retry with the same message id joins this turn wherever it runs by then (P7).
@@ -60,6 +65,7 @@ async function pausedForAuth(context: FlowContext, rpc: Rpc, watch: TurnWatch): 
   const feed = context.feeds.open(progress.taskId);
   try {
     await feed.joined;
+    feed.observe(progress.firstGeneration, false);
     const after = progress.firstGeneration - 1;
     for await (const event of followTask({ feed, store, clock, log, after, signal: stop.signal })) {
       const parsed = event.kind === "status" || event.kind === "task" ? parseEvent(rpc.dialect, event.payload) : null;
@@ -77,6 +83,25 @@ async function answerEnded(context: FlowContext, rpc: Rpc, waited: WaitedTurn, e
   if (ended.reply) return answerReply(rpc, ended.reply);
   if (ended.onlyTask !== null) return resultAnswer(rpc, withHistory(rpc, ended.onlyTask, waited.send.historyLength));
   return answerTask(context, rpc, waited, ended.taskId);
+}
+
+/**
+ * The answer while the work goes on, null where the caller waits for more. For a new message that is the agent's own
+ * reply, which is the task's first event; else the Task as far as it has come.
+ */
+async function begunAnswer(
+  context: FlowContext,
+  rpc: Rpc,
+  waited: WaitedTurn & { waits: boolean; taskId: string },
+): Promise<Answer | null> {
+  const { turn, send, taskId, waits } = waited;
+  const isNew = turn.taskId === null;
+  const [first] = isNew ? await retryStore(context, () => context.store.readEvents(taskId, 0, 1, MAX_FIRST_BYTES)) : [];
+  const reply = first?.kind === "task" ? parseEvent(rpc.dialect, first.payload) : null;
+  const begun = reply?.kind === "task" ? reply : null;
+  if (waits && begun?.state !== "auth-required") return null;
+  if (!begun) return answerTask(context, rpc, waited, taskId);
+  return resultAnswer(rpc, withHistory(rpc, begun.payload, send.historyLength));
 }
 
 /** A reply that is no Task: passed on as the agent gave it, under this caller's JSON-RPC id. */

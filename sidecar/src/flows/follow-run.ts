@@ -15,6 +15,8 @@ const FIRST_POLL_MS = 500;
 const MAX_POLL_MS = 10_000;
 const BREAK_PROBE_MS = 100;
 const SUBSCRIBE_PATIENCE_MS = 1_000;
+const CATCH_UP_TRIES = 10;
+const CATCH_UP_PAUSE_MS = 20;
 /** A subscription that closes cleanly this often while the agent's Task is still live: nothing runs any more. */
 const MAX_IDLE_SUBSCRIPTIONS = 2;
 
@@ -66,7 +68,8 @@ async function followSubscriptions(run: Run, idleBefore: number): Promise<void> 
     if (subscription.kind === "open") {
       const before = recorder.generation;
       const { events, iterator, first } = subscription;
-      const end = await recordSource(context, recorder, { events, iterator, first, kind: "subscription" }, { onQuiet: () => onQuiet(run) });
+      const source = { events, iterator, first, kind: "subscription" } as const;
+      const end = await recordSource(context, recorder, source, { onQuiet: () => onQuiet(run), beforeRest: () => catchUp(run) });
       if (end.kind === "rest" || end.kind === "lost") return;
       broken = end.kind === "broken";
       idle = recorder.generation > before ? 0 : idle + 1;
@@ -108,6 +111,18 @@ async function askAgent(run: Run): Promise<Standing> {
   recorder.recordDifference(answer.task);
   const task = parseTask(recorder.dialect, answer.task);
   return task.kind === "task" && isAtRest(task.state) ? "ended" : "live";
+}
+
+/** Takes the finished Task from the agent, which may learn of the end a little later than its subscribers do. */
+async function catchUp(run: Run): Promise<void> {
+  const { context, recorder, origin } = run;
+  for (let left = CATCH_UP_TRIES; left > 0 && !recorder.lost; left--) {
+    const answer = await getAgentTask(context, origin, recorder.agentTaskId);
+    if (answer.kind !== "task") return;
+    const task = parseTask(recorder.dialect, answer.task);
+    if (task.kind === "task" && isAtRest(task.state)) return recorder.recordDifference(answer.task);
+    await context.clock.sleep(CATCH_UP_PAUSE_MS);
+  }
 }
 
 /** A source that broke and a port that refuses before it answers again: the process has died. */

@@ -13,7 +13,7 @@ import { forwardResponseHeaders } from "../protocol/headers.ts";
 import { parseReply } from "../protocol/jsonrpc.ts";
 import { oneLine } from "../protocol/raw-json.ts";
 import { setMessageIds, stripHistoryLength } from "../protocol/send-params.ts";
-import { type AgentSubscription, callAgent, getAgentTask, subscribeAtAgent } from "./agent-calls.ts";
+import { type AgentSubscription, callAgent, getAgentTask, subscribeAtAgent, TASK_NOT_FOUND } from "./agent-calls.ts";
 import { closeRun, followRun } from "./follow-run.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { continueLostRun } from "./lost-run.ts";
@@ -92,30 +92,32 @@ async function runStreamed(follow: FollowUp): Promise<void> {
     exchange.events.close();
     return refuse(follow, agentError({ status: 200, headers: { "content-type": "application/json" }, body: first.value.data }));
   }
-  const event = parsed.kind === "result" ? parseSendResult(turn.row.dialect, oneLine(parsed.result)) : null;
-  if (event?.kind === "message") {
-    exchange.events.close();
-    return endWithMessage(follow, event, flatHeaders(forwardResponseHeaders(exchange.headers, { bodyChanged: true })));
-  }
-  const end = await recordSource(context, recorder, { events: exchange.events, iterator, first: first.value, kind: "turn" });
-  await closeRun(context, recorder, turn, end);
+  const source = { events: exchange.events, iterator, first: first.value, kind: "turn" } as const;
+  const end = await recordSource(context, recorder, source, { stopsAtMessage: true });
+  if (end.kind !== "message") return closeRun(context, recorder, turn, end);
+  await endWithMessage(follow, end.event, flatHeaders(forwardResponseHeaders(exchange.headers, { bodyChanged: true })));
 }
 
 /** An agent that does not stream says so at once: the message goes as a unary send then. Other refusals are passed on. */
 async function runRefusedStream(follow: FollowUp, reply: AgentReply): Promise<void> {
   const parsed = parseReply(reply.body);
   const notStreaming = parsed.kind === "error" && (parsed.code === -32004 || parsed.code === -32601);
-  if (notStreaming) return runSubscribed(follow);
+  if (notStreaming) return runSubscribed(follow, { streams: false });
   return recordUnary(follow, { kind: "reply", reply }, null);
 }
 
-/** A subscription as the recorder, then the message as a unary send. */
-async function runSubscribed(follow: FollowUp): Promise<void> {
+/**
+ * A subscription as the recorder, then the message as a unary send. An agent that knows no subscription while nothing
+ * runs (Go) has none to offer, but its reply stream to a follow-up is whole: a streaming call goes up as it is.
+ */
+async function runSubscribed(follow: FollowUp, agent: { streams: boolean } = { streams: true }): Promise<void> {
   const { context, turn, recorder, params } = follow;
   const subscription = await subscribeAtAgent(context, turn.origin, {
     agentTaskId: recorder.agentTaskId,
     patienceMs: SUBSCRIBE_PATIENCE_MS,
   });
+  const idle = subscription.kind === "error" && subscription.code === TASK_NOT_FOUND;
+  if (idle && agent.streams && turn.operation === "stream") return runStreamed(follow);
   const source = subscription.kind === "open" ? recordBeforehand(follow, subscription) : null;
   const exchange = await callAgent(context, turn.origin, { operation: "send", params, id: turn.id });
   await recordUnary(follow, exchange, source);

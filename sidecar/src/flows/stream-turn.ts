@@ -30,7 +30,7 @@ export async function streamTurn(context: FlowContext, rpc: Rpc, watched: Watche
     watch.close();
     return unavailableAnswer(rpc);
   }
-  if (first.kind === "ended" && (first.taskId === null || first.firstGeneration === null)) {
+  if (first.kind === "ended" && answersAlone(first)) {
     watch.close();
     return answerUnrecorded(context, rpc, { turn: watched.turn, ended: first });
   }
@@ -43,11 +43,11 @@ async function* turnEvents(context: FlowContext, rpc: Rpc, watched: WatchedTurn)
   const signal = AbortSignal.any([rpc.call.signal, context.lifetime.closing]);
   try {
     const stage = await nextStage(watch, signal);
-    if (stage.kind === "pending") return;
-    if (stage.taskId === null || stage.firstGeneration === null) {
-      if (stage.kind === "ended") yield* eventsOf(answerUnrecorded(context, rpc, { turn: watched.turn, ended: stage }));
+    if (stage.kind === "ended" && answersAlone(stage)) {
+      yield* eventsOf(answerUnrecorded(context, rpc, { turn: watched.turn, ended: stage }));
       return;
     }
+    if (stage.kind === "pending" || stage.taskId === null || stage.firstGeneration === null) return;
     yield* boundEvents(context, rpc, { watch, taskId: stage.taskId, after: stage.firstGeneration - 1 });
     if (watch.progress.kind === "ended" && watch.progress.reply?.kind === "message") {
       yield { data: resultEnvelope(rpc.id, watch.progress.reply.payload) };
@@ -74,6 +74,8 @@ async function* boundEvents(
   const feed = context.feeds.open(taskId);
   try {
     await feed.joined;
+    // What was committed before the feed was opened is in the log; without this it would be found by the safety poll.
+    feed.observe(lastGeneration(watch.progress) ?? after + 1, false);
     const events = streamTask(context, rpc, {
       feed,
       after,
@@ -83,6 +85,7 @@ async function* boundEvents(
         const last = lastGeneration(watch.progress);
         return rest || event.terminal || (last !== null && sent >= last);
       },
+      moreFollows: () => watch.progress.kind === "ended" && watch.progress.reply?.kind === "message",
     });
     yield* events;
   } finally {
@@ -105,6 +108,11 @@ function answerUnrecorded(context: FlowContext, rpc: Rpc, unrecorded: { turn: Tu
 async function* eventsOf(answer: Answer): AsyncGenerator<SseEvent> {
   if (answer.kind === "events") yield* answer.events;
   else yield { event: "error", data: typeof answer.body === "string" ? answer.body : Buffer.from(answer.body).toString("utf8") };
+}
+
+/** Whether the caller gets no event of the task: there is none, or a bare Message came before any was shown. */
+function answersAlone(ended: TurnEnded): boolean {
+  return ended.taskId === null || ended.firstGeneration === null || ended.reply?.kind === "message";
 }
 
 async function nextStage(watch: TurnWatch, signal: AbortSignal): Promise<TurnProgress> {

@@ -288,7 +288,7 @@ export interface TaskStore {
   reassignTurn(turnId: string, from: string, to: string): Promise<boolean>;
   /**
    * Ends a dispatched turn that has no events: a bare Message, an error reply (which gives up the dedupe key, so that a
-   * retry is a new send). `turn` as in {@link TaskCreation}.
+   * retry is a new send). `turn` as in {@link TaskCreation}. May be repeated after an unknown outcome.
    */
   endTurn(
     end: TurnEnd & { epoch: number; instance: string; turn?: NewTurn },
