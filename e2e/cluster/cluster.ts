@@ -18,5 +18,6 @@ export interface Cluster {
 export interface ClusterSettings {
   /** Image archives to import on every node. */
   readonly images?: readonly string[];
+  /** Nodes that run pods. */
   readonly nodes?: number;
 }

@@ -10,9 +10,9 @@ import { commandSucceeds, runCommand } from "./node/command.ts";
 import { type LocatedTools, locateTools, toolsOfRung } from "./tools/locate.ts";
 import { isInPath } from "./tools/search-path.ts";
 
-/** kind's configuration: one node, or one for the control plane and the others for pods. */
+/** kind's configuration: a node for the control plane, which takes no pods, and `nodes` for pods. */
 function clusterConfiguration(nodes: number): string {
-  const workers = Array.from({ length: nodes - 1 }, () => ({ role: "worker" }));
+  const workers = Array.from({ length: nodes }, () => ({ role: "worker" }));
   const all = [{ role: "control-plane" }, ...workers];
   return JSON.stringify({ apiVersion: "kind.x-k8s.io/v1alpha4", kind: "Cluster", nodes: all });
 }

@@ -51,25 +51,23 @@ export async function* streamEvents(call: StreamCall): AsyncGenerator<SseEvent, 
   try {
     let rest = "";
     for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
-      rest = (rest + text).replaceAll("\r\n", "\n");
-      const blocks = rest.split("\n\n");
+      // A line ends with LF, CR or CRLF; the LF of a CR at the very end may be yet to come.
+      const blocks = (rest + text).replace(/\r\n|\r(?!$)/g, "\n").split("\n\n");
       rest = blocks.pop() ?? "";
-      for (const block of blocks) {
-        const event = parseBlock(block);
-        if (event !== null) yield event;
-      }
+      for (const block of blocks) yield* eventIn(block);
     }
+    if (rest.endsWith("\n\r")) yield* eventIn(rest);
   } finally {
     leave.abort();
   }
 }
 
-/** Null for a block of comments. */
-function parseBlock(block: string): SseEvent | null {
+/** Nothing for a block of comments. */
+function* eventIn(block: string): Generator<SseEvent, void, undefined> {
   const lines = block.split("\n");
   const field = (name: string) =>
     lines.filter((line) => line.startsWith(`${name}:`)).map((line) => line.slice(name.length + 1).replace(/^ /, ""));
   const data = field("data");
-  if (data.length === 0) return null;
-  return { id: field("id").at(-1) ?? null, name: field("event").at(-1) ?? "message", data: data.join("\n") };
+  if (data.length === 0) return;
+  yield { id: field("id").at(-1) ?? null, name: field("event").at(-1) ?? "message", data: data.join("\n") };
 }

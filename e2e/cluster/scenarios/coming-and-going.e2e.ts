@@ -1,55 +1,70 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { waitUntil } from "../node/wait.ts";
-import { type AgentUnderTest, isInjected, startAgent } from "./support/agent-under-test.ts";
-import { clusterAccess } from "./support/cluster-access.ts";
-import { keepDiagnostics } from "./support/diagnostics.ts";
+import { isInjected } from "./support/agent-under-test.ts";
+import { requireCluster } from "./support/cluster-access.ts";
+import { installOperator } from "./support/installation.ts";
 import { startLoad } from "./support/load.ts";
+import { describeAgent } from "./support/scenario.ts";
 
-describe.skipIf(clusterAccess === undefined)("a DurableAgent comes and goes under load", () => {
-  let agent: AgentUnderTest;
-
-  beforeAll(async () => {
-    // Before it is protected, only an agent that goes on serving after SIGTERM fails no request of a rollout.
-    agent = await startAgent({ obeysSignals: false });
-  });
-  afterEach(async ({ task }) => {
-    if (task.result?.state === "fail") await keepDiagnostics(task.name, agent.namespace);
-  });
-  afterAll(async () => await agent?.remove());
-
+// Before it is protected, only an agent that goes on serving after SIGTERM fails no request of a rollout.
+describeAgent("a DurableAgent comes, changes and goes under load", { obeysSignals: false }, (agent) => {
   it("K1: all pods of a running Deployment are injected, its traffic is routed, and no request fails", async () => {
-    const load = startLoad(agent.endpoint, { streams: 0 });
-    await agent.protect();
+    const load = startLoad(agent().endpoint, { streams: 0 });
+    await agent().protect();
     const report = await load.stop();
     expect(report.failures).toEqual([]);
     expect(report.calls).toBeGreaterThan(50);
-    const pods = await agent.pods();
+    const pods = await agent().pods();
     expect(pods).toHaveLength(2);
     expect(pods.every(isInjected)).toBe(true);
   });
 
-  it("K17: a change of configuration fails no request", async () => {
-    const before = (await agent.pods()).map((pod) => pod.metadata.uid);
-    const load = startLoad(agent.endpoint);
-    await agent.protect({ sidecar: { logLevel: "debug" } });
+  it("K17: a change of configuration replaces all pods and fails no request", async () => {
+    const before = (await agent().pods()).map((pod) => pod.metadata.uid);
+    const load = startLoad(agent().endpoint);
+    await agent().protect({ sidecar: { logLevel: "debug" } });
     const report = await load.stop();
     expect(report.failures).toEqual([]);
-    expect((await agent.pods()).filter((pod) => before.includes(pod.metadata.uid))).toEqual([]);
+    expect((await agent().pods()).filter((pod) => before.includes(pod.metadata.uid))).toEqual([]);
+  });
+
+  it("K17: an undone rollout is done again, and no request fails", async () => {
+    const load = startLoad(agent().endpoint);
+    await agent().kubectl("rollout", "undo", agent().resource, "--to-revision=1");
+    await waitUntil("the stamp to be back", async () => {
+      const template = await agent().kubectl("get", agent().resource, "-o", "jsonpath={.spec.template.metadata}");
+      return template.includes("durable-agent.dev/agent");
+    });
+    await agent().waitForRollout();
+    await agent().waitUntilProtected();
+    const report = await load.stop();
+    expect(report.failures).toEqual([]);
+    expect((await agent().pods()).every(isInjected)).toBe(true);
+  });
+
+  it("K17: an upgraded operator restarts no workload and fails no request", async () => {
+    const before = (await agent().pods()).map((pod) => pod.metadata.uid).toSorted();
+    const load = startLoad(agent().endpoint);
+    await installOperator(requireCluster());
+    await agent().waitUntilProtected();
+    const report = await load.stop();
+    expect(report.failures).toEqual([]);
+    expect((await agent().pods()).map((pod) => pod.metadata.uid).toSorted()).toEqual(before);
   });
 
   it("K11: deleting the DurableAgent leaves the Deployment as it was, and no request fails", async () => {
-    const load = startLoad(agent.endpoint, { streams: 0 });
-    await agent.kubectl("delete", "durableagent", agent.name, "--timeout=120s");
+    const load = startLoad(agent().endpoint, { streams: 0 });
+    await agent().kubectl("delete", "durableagent", agent().name, "--timeout=120s");
     await waitUntil("pods without a sidecar", async () => {
-      const pods = await agent.pods();
+      const pods = await agent().pods();
       return pods.length === 2 && !pods.some(isInjected);
     });
-    await agent.waitForRollout();
+    await agent().waitForRollout();
     const report = await load.stop();
     expect(report.failures).toEqual([]);
-    const template = await agent.kubectl("get", agent.resource, "-o", "jsonpath={.spec.template.metadata}");
+    const template = await agent().kubectl("get", agent().resource, "-o", "jsonpath={.spec.template.metadata}");
     expect(template).not.toContain("durable-agent.dev");
-    const port = await agent.kubectl("get", "service", agent.name, "-o", "jsonpath={.spec.ports[0].targetPort}");
-    expect(port).toBe("a2a");
+    const service = ["get", "service", agent().name, "-o", "jsonpath={.spec.ports[0].targetPort}"];
+    expect(await agent().kubectl(...service)).toBe("a2a");
   });
 });

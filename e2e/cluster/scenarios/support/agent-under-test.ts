@@ -42,6 +42,12 @@ interface DurableAgent {
   };
 }
 
+/** A line of an agent's log. */
+export interface Execution {
+  readonly messageId: string;
+  readonly taskId: string;
+}
+
 /** Whether a pod has the sidecar. */
 export function isInjected(pod: Pod): boolean {
   const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
@@ -51,6 +57,7 @@ export function isInjected(pod: Pod): boolean {
 /** A workload of a scenario. */
 export class AgentUnderTest {
   readonly #options: WorkloadOptions;
+  /** The Service, through a port of a node; it leads nowhere when the Service is headless. */
   readonly endpoint: Endpoint;
 
   constructor(options: WorkloadOptions, endpoint: Endpoint) {
@@ -118,6 +125,26 @@ export class AgentUnderTest {
       throw new Error(`${String(error)}; last seen:\n${last}`);
     });
     await this.waitForRollout();
+  }
+
+  /** One record per execution that the agents of these pods have started. */
+  async executions(pods: readonly Pod[]): Promise<readonly Execution[]> {
+    return await this.#readLog("/log/starts", pods);
+  }
+
+  /** One record per cancel that reached an agent of these pods. */
+  async cancellations(pods: readonly Pod[]): Promise<readonly Execution[]> {
+    return await this.#readLog("/log/cancels", pods);
+  }
+
+  async #readLog(file: string, pods: readonly Pod[]): Promise<readonly Execution[]> {
+    const texts = await Promise.all(
+      pods.map(({ metadata: { name } }) =>
+        this.kubectl("exec", name, "-c", "agent", "--", "sh", "-c", `cat ${file} || true`),
+      ),
+    );
+    const lines = texts.flatMap((text) => text.split("\n")).filter((line) => line !== "");
+    return lines.map((line) => JSON.parse(line) as Execution);
   }
 
   /** Ends the scenario's namespace; does not wait for its pods. */

@@ -65,12 +65,19 @@ function textOf(artifact: Artifact): string {
 /** State of one conversation; events go in, the outcome comes out. */
 class Conversation {
   readonly messageId = randomUUID();
+  readonly text: string | undefined;
   readonly problems: string[] = [];
   readonly generations: number[] = [];
   readonly #artifacts = new Map<string, string>();
   taskId: string | undefined;
   state: string | undefined;
   connections = 0;
+
+  /** Either a text to send, or the id of a task that somebody else has started. */
+  constructor(about: { readonly text: string } | { readonly taskId: string }) {
+    this.text = "text" in about ? about.text : undefined;
+    this.taskId = "taskId" in about ? about.taskId : undefined;
+  }
 
   get isOver(): boolean {
     return (this.state !== undefined && terminalStates.has(this.state)) || this.problems.length > 0;
@@ -88,7 +95,9 @@ class Conversation {
 
   #count(id: string | null): void {
     const generation = Number(id);
-    const expected = (this.generations.at(-1) ?? 0) + 1;
+    // Who joins a running task begins with a Task of any generation.
+    const before = this.generations.at(-1) ?? (this.text === undefined ? generation - 1 : 0);
+    const expected = before + 1;
     if (id === null || generation !== expected) this.problems.push(`generation ${id} came where ${expected} was due`);
     this.generations.push(generation);
   }
@@ -116,18 +125,20 @@ class Conversation {
   }
 }
 
+/** The call that the next connection makes. */
+function nextCall(conversation: Conversation): { readonly body: string; readonly lastEventId?: string } {
+  const { taskId, messageId, text } = conversation;
+  if (taskId === undefined) return { body: callBody("SendStreamingMessage", userMessage(text ?? "", messageId)) };
+  const last = conversation.generations.at(-1);
+  const body = callBody("SubscribeToTask", { id: taskId });
+  return last === undefined ? { body } : { body, lastEventId: String(last) };
+}
+
 /** Reads one connection to its end. Losing it is no problem; an answer that is an error is one, unless it says "later". */
-async function readConnection(endpoint: Endpoint, text: string, conversation: Conversation): Promise<void> {
-  const { taskId, messageId } = conversation;
-  const body =
-    taskId === undefined
-      ? callBody("SendStreamingMessage", userMessage(text, messageId))
-      : callBody("SubscribeToTask", { id: taskId });
-  const lastEventId = taskId === undefined ? undefined : String(conversation.generations.at(-1));
-  const call = { url: endpoint, body, headers, signal: AbortSignal.timeout(deadlineMs) };
+async function readConnection(endpoint: Endpoint, conversation: Conversation): Promise<void> {
+  const call = { ...nextCall(conversation), url: endpoint, headers, signal: AbortSignal.timeout(deadlineMs) };
   try {
-    const events = streamEvents({ ...call, ...(lastEventId === undefined ? {} : { lastEventId }) });
-    for await (const event of events) {
+    for await (const event of streamEvents(call)) {
       conversation.take(event);
       if (conversation.isOver) return;
     }
@@ -137,9 +148,7 @@ async function readConnection(endpoint: Endpoint, text: string, conversation: Co
   }
 }
 
-/** Streams one message through to the task's end, over as many connections as it takes. */
-export async function converse(endpoint: Endpoint, text: string): Promise<Outcome> {
-  const conversation = new Conversation();
+async function finish(conversation: Conversation, endpoints: readonly Endpoint[]): Promise<Outcome> {
   const deadline = Date.now() + deadlineMs;
   while (!conversation.isOver) {
     if (Date.now() > deadline) {
@@ -147,10 +156,25 @@ export async function converse(endpoint: Endpoint, text: string): Promise<Outcom
       break;
     }
     if (conversation.connections > 0) await delay(pauseMs);
+    const endpoint = endpoints[Math.min(conversation.connections, endpoints.length - 1)];
+    if (endpoint === undefined) throw new Error("a conversation needs an endpoint");
     conversation.connections += 1;
-    await readConnection(endpoint, text, conversation);
+    await readConnection(endpoint, conversation);
   }
   return conversation.outcome();
+}
+
+/**
+ * Streams one message through to the task's end, over as many connections as it takes: the first to the first endpoint,
+ * the second to the second, and so on; the last one for all others.
+ */
+export async function converse(text: string, ...endpoints: readonly Endpoint[]): Promise<Outcome> {
+  return await finish(new Conversation({ text }), endpoints);
+}
+
+/** Follows a task that somebody else has started, to its end. */
+export async function follow(taskId: string, ...endpoints: readonly Endpoint[]): Promise<Outcome> {
+  return await finish(new Conversation({ taskId }), endpoints);
 }
 
 /** The answer to one call: its result, or what went wrong. */

@@ -21,6 +21,8 @@ export interface LoadReport {
   readonly events: number;
   /** Streams that needed more than one connection. */
   readonly resumed: number;
+  /** Ids of the messages that streams sent. */
+  readonly messageIds: readonly string[];
   /** Empty when every call was answered and every stream was complete. */
   readonly failures: readonly string[];
 }
@@ -40,6 +42,7 @@ export function countedTo(length: number): string {
 export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
   const { callsPerSecond = 50, streams = 10, streamLength = 100 } = options;
   const failures: string[] = [];
+  const messageIds: string[] = [];
   const count = { calls: 0, streams: 0, events: 0, resumed: 0 };
   const stopping = new AbortController();
   const since = (startedAt: number): string => `${((startedAt - begun) / 1000).toFixed(1)} s`;
@@ -54,8 +57,9 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
 
   const streamOnce = async (): Promise<void> => {
     const startedAt = Date.now();
-    const outcome = await converse(endpoint, `count ${streamLength} every 50ms`);
+    const outcome = await converse(`count ${streamLength} every 50ms`, endpoint);
     count.streams += 1;
+    messageIds.push(outcome.messageId);
     count.events += outcome.generations.length;
     if (outcome.connections > 1) count.resumed += 1;
     const about = `stream at ${since(startedAt)}, task ${outcome.taskId}`;
@@ -84,7 +88,7 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
     stop: async () => {
       stopping.abort();
       await Promise.all(loops);
-      return { ...count, failures };
+      return { ...count, messageIds, failures };
     },
   };
 }

@@ -6,6 +6,8 @@ export interface WorkloadOptions {
   readonly namespace: string;
   readonly kind?: "Deployment" | "StatefulSet";
   readonly replicas?: number;
+  /** Whether the Service has no address of its own; clients then connect to the pods. */
+  readonly isHeadless?: boolean;
   /** What the Service's targetPort is: the port's name or its number. */
   readonly targetPort?: "name" | "number";
   readonly annotations?: Readonly<Record<string, string>>;
@@ -78,7 +80,7 @@ export function workloadManifest(options: WorkloadOptions): string {
     kind: "Service",
     metadata: { name, namespace },
     spec: {
-      type: "NodePort",
+      ...(options.isHeadless === true ? { clusterIP: "None" } : { type: "NodePort" }),
       selector,
       ports: [{ name: "http", port: 80, targetPort: isNamed ? agentPortName : agentPort }],
     },

@@ -1,0 +1,34 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { waitUntil } from "../node/wait.ts";
+import { rpcPath, sidecarPort } from "./support/agent-under-test.ts";
+import { clusterAccess, openPodProxy, type PodProxy } from "./support/cluster-access.ts";
+import { converse, follow } from "./support/conversation.ts";
+import { countedTo } from "./support/load.ts";
+import { describeAgent } from "./support/scenario.ts";
+
+describeAgent("a pod is lost in mid-turn", { isProtected: true }, (agent) => {
+  let proxy: PodProxy;
+  beforeAll(async () => {
+    if (clusterAccess !== undefined) proxy = await openPodProxy();
+  });
+  afterAll(() => proxy?.close());
+
+  it("K3: deleted by force, its task is completed by the other pod under the same id, in one gap-free history", async () => {
+    const [owner] = await agent().pods();
+    if (owner === undefined) throw new Error("two pods are expected");
+    const { name } = owner.metadata;
+    const ownerUrl = `${proxy.urlOf(agent().namespace, name, sidecarPort)}${rpcPath}`;
+    const running = converse("count 80 every 100ms", ownerUrl, agent().endpoint);
+    let taskId = "";
+    await waitUntil("the owner to work", async () => {
+      taskId = (await agent().executions([owner])).at(-1)?.taskId ?? "";
+      return taskId !== "";
+    });
+    const followed = follow(taskId, agent().endpoint);
+    await agent().kubectl("delete", "pod", name, "--force", "--grace-period=0");
+    const outcome = await running;
+    expect(outcome).toMatchObject({ taskId, problems: [], state: "TASK_STATE_COMPLETED", text: countedTo(80) });
+    expect(outcome.connections).toBeGreaterThan(1);
+    expect(await followed).toMatchObject({ problems: [], state: "TASK_STATE_COMPLETED", text: countedTo(80) });
+  });
+});

@@ -1,0 +1,25 @@
+import { afterAll, expect, it } from "vitest";
+import { waitUntil } from "../node/wait.ts";
+import { isInjected } from "./support/agent-under-test.ts";
+import { clusterAccess, requireCluster } from "./support/cluster-access.ts";
+import { installOperator, uninstallOperator } from "./support/installation.ts";
+import { startLoad } from "./support/load.ts";
+import { describeAgent } from "./support/scenario.ts";
+
+describeAgent("the chart is removed first", { isProtected: true, obeysSignals: false }, (agent) => {
+  afterAll(async () => {
+    if (clusterAccess !== undefined) await installOperator(requireCluster());
+  });
+
+  it("K15: workloads run on without sidecars, no request fails, and the resources can be deleted", async () => {
+    const load = startLoad(agent().endpoint, { streams: 0 });
+    await uninstallOperator(requireCluster());
+    await waitUntil("pods without a sidecar", async () => {
+      const pods = await agent().pods();
+      return pods.length === 2 && !pods.some(isInjected);
+    });
+    await agent().waitForRollout();
+    expect((await load.stop()).failures).toEqual([]);
+    await agent().kubectl("delete", "durableagent", agent().name, "--timeout=20s");
+  });
+});
