@@ -57,6 +57,11 @@ export interface Backing {
 export interface SidecarStart extends Backing {
   agentUrl: string;
   podName: string;
+  /** Default: a pod of its own. The same one again is a restarted container. */
+  podUid?: string;
+  /** Default: any free ports. Fixed ones are for restarts. */
+  port?: number;
+  adminPort?: number;
 }
 
 export interface RunningSidecar extends RunningProcess {
@@ -73,8 +78,8 @@ export function requireBuiltSidecar(): void {
 /** Starts a sidecar and waits until it is ready. Rejects with its last words when it does not get there. */
 export async function startSidecar(start: SidecarStart): Promise<RunningSidecar> {
   requireBuiltSidecar();
-  const port = await freePort();
-  const adminPort = await freePort();
+  const port = start.port ?? (await freePort());
+  const adminPort = start.adminPort ?? (await freePort());
   const child = spawnProcess(process.execPath, [SIDECAR], {
     name: `sidecar ${start.podName}`,
     env: {
@@ -87,7 +92,7 @@ export async function startSidecar(start: SidecarStart): Promise<RunningSidecar>
       ...(start.natsUrl !== null && { NATS_URL: start.natsUrl }),
       SECRET_KEY: start.secretKey,
       POD_NAME: start.podName,
-      POD_UID: `${start.podName}-${port}`,
+      POD_UID: start.podUid ?? `${start.podName}-${port}`,
       ...start.env,
     },
   });

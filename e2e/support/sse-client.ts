@@ -16,6 +16,8 @@ export interface StreamCall {
   headers?: Record<string, string>;
   lastEventId?: string;
   signal?: AbortSignal;
+  /** Called with the headers of the stream before its first event. */
+  onHeaders?: (headers: Headers) => void;
 }
 
 /** A stream was asked for and something else came back. */
@@ -48,6 +50,7 @@ export async function* streamEvents(call: StreamCall): AsyncGenerator<SseEvent, 
   });
   const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
   if (!isStream || response.body === null) throw new NoStreamError(response.status, await response.text());
+  call.onHeaders?.(response.headers);
   try {
     let rest = "";
     for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
