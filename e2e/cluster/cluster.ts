@@ -18,4 +18,5 @@ export interface Cluster {
 export interface ClusterSettings {
   /** Image archives to import on every node. */
   readonly images?: readonly string[];
+  readonly nodes?: number;
 }

@@ -10,12 +10,12 @@ import { commandSucceeds, runCommand } from "./node/command.ts";
 import { type LocatedTools, locateTools, toolsOfRung } from "./tools/locate.ts";
 import { isInPath } from "./tools/search-path.ts";
 
-/** Two nodes, so that draining one moves pods to the other. */
-const clusterConfiguration = {
-  apiVersion: "kind.x-k8s.io/v1alpha4",
-  kind: "Cluster",
-  nodes: [{ role: "control-plane" }, { role: "worker" }],
-} as const;
+/** kind's configuration: one node, or one for the control plane and the others for pods. */
+function clusterConfiguration(nodes: number): string {
+  const workers = Array.from({ length: nodes - 1 }, () => ({ role: "worker" }));
+  const all = [{ role: "control-plane" }, ...workers];
+  return JSON.stringify({ apiVersion: "kind.x-k8s.io/v1alpha4", kind: "Cluster", nodes: all });
+}
 
 const internalAddress = '{.items[0].status.addresses[?(@.type=="InternalIP")].address}';
 
@@ -52,7 +52,7 @@ export async function startKindCluster(env: NodeJS.ProcessEnv, settings: Cluster
   try {
     if (!(await commandSucceeds("docker", ["info"]))) throw new Error("kind: the Docker daemon does not answer");
     const configuration = join(folder, "kind.json");
-    await writeFile(configuration, JSON.stringify(clusterConfiguration));
+    await writeFile(configuration, clusterConfiguration(settings.nodes ?? 1));
     const create = [
       "create",
       "cluster",

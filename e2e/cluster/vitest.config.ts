@@ -1,13 +1,14 @@
-// Tests that need a cluster with nodes. There is one per machine, so files run one after the other.
+// Tests that need a cluster with nodes. There is one for the whole run, so files run one after the other.
 
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    root: `${import.meta.dirname}/..`,
-    include: ["cluster/**/*.e2e.ts", "scenarios/**/*.e2e.ts"],
+    root: import.meta.dirname,
+    include: ["scenarios/*.e2e.ts"],
+    globalSetup: ["scenarios/global-setup.ts"],
     fileParallelism: false,
-    testTimeout: 120_000,
-    hookTimeout: 180_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
   },
 });

@@ -5,7 +5,7 @@
  * Development only: the sidecar itself applies migrations with src/adapters/postgres/migrate.ts.
  *
  * Where the WASM engine with @prisma/adapter-pg differs from the native one, this file makes up for it:
- * - the adapter does not know oid 18 ("char"), which the catalogue uses: it is shown as text;
+ * - the adapter does not know oid 18 ("char"), which the catalogue uses;
  * - the adapter splits scripts at ";", which breaks functions and is not atomic: scripts go to the server whole;
  * - the shadow database has to be another database, and can only be dropped once its own pool is closed;
  * - data loss can only be judged after devDiagnostic has filled the engine's schema cache.
@@ -15,10 +15,9 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { PrismaPg } from "@prisma/adapter-pg";
-import { bindMigrationAwareSqlAdapterFactory } from "@prisma/driver-adapter-utils";
+import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum } from "@prisma/driver-adapter-utils";
 import * as wasm from "@prisma/schema-engine-wasm/schema_engine_bg";
 import pg from "pg";
-import Result from "pg/lib/result.js";
 import { parse } from "pg-connection-string";
 
 const CHAR_OID = 18;
@@ -39,11 +38,21 @@ function readArguments(argv) {
   return options;
 }
 
-function showCharAsText() {
-  const addFields = Result.prototype.addFields;
-  Result.prototype.addFields = function (fields) {
-    for (const field of fields) if (field.dataTypeID === CHAR_OID) field.dataTypeID = TEXT_OID;
-    return addFields.call(this, fields);
+/** Columns of type "char", shown to the adapter as text and to the engine as the single characters it expects. */
+function passCharacters(adapter) {
+  const charactersOf = new WeakMap();
+  const { performIO, queryRaw } = adapter;
+  adapter.performIO = async (query) => {
+    const result = await performIO.call(adapter, query);
+    const characters = result.fields.flatMap((field, index) => (field.dataTypeID === CHAR_OID ? [index] : []));
+    for (const index of characters) result.fields[index].dataTypeID = TEXT_OID;
+    charactersOf.set(result.rows, characters);
+    return result;
+  };
+  adapter.queryRaw = async (query) => {
+    const result = await queryRaw.call(adapter, query);
+    for (const index of charactersOf.get(result.rows)) result.columnTypes[index] = ColumnTypeEnum.Character;
+    return result;
   };
 }
 
@@ -63,7 +72,8 @@ function poolConfig(url) {
   return { ...config, host: host ?? undefined, port: port ? Number(port) : undefined, database: database ?? undefined };
 }
 
-function sendScriptsWhole(adapter) {
+function repaired(adapter) {
+  passCharacters(adapter);
   adapter.executeScript = async (script) => {
     try {
       await adapter.underlyingDriver().query(script);
@@ -78,12 +88,12 @@ function adapterFactory(url, shadowUrl) {
   const schema = new URL(url).searchParams.get("schema") ?? undefined;
   const factory = new PrismaPg(poolConfig(url), { schema });
   const connect = factory.connect.bind(factory);
-  factory.connect = async () => sendScriptsWhole(await connect());
+  factory.connect = async () => repaired(await connect());
   factory.connectToShadowDb = async () => {
-    if (shadowUrl) return sendScriptsWhole(await new PrismaPg(poolConfig(shadowUrl), { schema }).connect());
+    if (shadowUrl) return repaired(await new PrismaPg(poolConfig(shadowUrl), { schema }).connect());
     const database = `prisma_migrate_shadow_db_${randomUUID()}`;
     await withClient(url, (client) => client.query(`create database "${database}"`));
-    const adapter = sendScriptsWhole(await new PrismaPg({ ...poolConfig(url), database }, { schema }).connect());
+    const adapter = repaired(await new PrismaPg({ ...poolConfig(url), database }, { schema }).connect());
     const dispose = adapter.dispose.bind(adapter);
     adapter.dispose = async () => {
       await dispose();
@@ -114,6 +124,23 @@ async function runSubcommand(subcommand, url) {
     process.stderr.write(`\n${JSON.stringify(line)}`); // the CLI drops the first line
     process.exit(1);
   }
+}
+
+/**
+ * The engine reports a panic here and then traps where nobody can catch it. The CLI takes silence for success: the
+ * request that panicked is answered with what it said.
+ */
+function reportPanics(answer) {
+  let message = "the schema engine panicked";
+  globalThis.PRISMA_WASM_PANIC_REGISTRY = {
+    set_message: (text) => {
+      message = text;
+    },
+  };
+  process.on("uncaughtException", (error) => {
+    answer(error instanceof WebAssembly.RuntimeError ? message : error.stack);
+    process.exit(101);
+  });
 }
 
 async function startEngine({ datamodels, datasource }) {
@@ -160,14 +187,20 @@ function serve(options) {
   };
   let engine;
   let queue = Promise.resolve();
+  let current;
+  const sendError = (id, data) => {
+    const message = "An error happened. Check the data field for details.";
+    send({ jsonrpc: "2.0", id, error: { code: 4466, message, data } });
+  };
+  reportPanics((message) => sendError(current, { is_panic: false, message }));
   const answer = async ({ id, method, params }) => {
+    current = id;
     try {
       engine ??= await startEngine(options);
       const call = methods[method] ?? ((target, argument) => target[method](argument));
       send({ jsonrpc: "2.0", id, result: (await call(engine, params)) ?? {} });
     } catch (error) {
-      const message = "An error happened. Check the data field for details.";
-      send({ jsonrpc: "2.0", id, error: { code: 4466, message, data: errorData(error) } });
+      sendError(id, errorData(error));
     }
   };
   createInterface({ input: process.stdin })
@@ -179,7 +212,6 @@ function serve(options) {
 }
 
 const options = readArguments(process.argv.slice(2));
-showCharAsText();
 if (options.version) console.log("schema-engine-wasm 7.10.0");
 else if (options.subcommand) await runSubcommand(options.subcommand, options.datasource?.url);
 else serve(options);

@@ -41,6 +41,22 @@ async function bundleAgent(name: string): Promise<TarEntry> {
 }
 
 /**
+ * Starts an agent by name. As process 1 Node.js ignores SIGTERM and lives until it is killed; with `OBEY_SIGNALS` it ends
+ * at once, as under an init process. Both are common, and pods end differently.
+ */
+const agentStartScript = [
+  "#!/bin/sh",
+  "name=$1; shift",
+  'if [ -z "$OBEY_SIGNALS" ]; then exec node "/app/$name.js" "$@"; fi',
+  'node "/app/$name.js" "$@" &',
+  'trap "kill -TERM $!" TERM INT',
+  "wait $!",
+  // The first wait ends when the signal comes, the second when the agent has ended.
+  "wait $!",
+  "",
+].join("\n");
+
+/**
  * One image with all fixture agents; the command says which: `["js-1", "--port", "8080"]`. It has a shell, because
  * scenarios read the agents' logs of executions through it.
  */
@@ -52,7 +68,7 @@ export async function agentImage(settings: {
   const start: TarEntry = {
     kind: "data",
     path: "app/start",
-    data: Buffer.from('#!/bin/sh\nname=$1; shift\nexec node "/app/$name.js" "$@"\n'),
+    data: Buffer.from(agentStartScript),
     mode: 0o755,
   };
   return {

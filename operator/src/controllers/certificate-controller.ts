@@ -25,7 +25,7 @@ export interface CertificateControllerOptions {
 }
 
 /** Also when nothing changes the certificates are looked at this often. */
-const lookMs = 30_000;
+const lookMs = 10_000;
 
 /** The handler of the queue; there is one key. */
 export function createCertificateController(options: CertificateControllerOptions): () => Promise<Requeue> {

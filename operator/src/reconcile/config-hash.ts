@@ -7,9 +7,8 @@ import { type DurableAgentSpec, specDefaults } from "@durable-agent/crds/durable
  * so that a field which a later version adds with a default restarts nobody; for the same reason a default must never be
  * changed. The image and other things the operator was installed with are not in it.
  */
-export function hashPodConfig(spec: DurableAgentSpec, trafficMode: string): string {
+export function hashPodConfig(spec: DurableAgentSpec, trafficMode: string, defaults: object = specDefaults): string {
   const { workload: _workload, upgrade: _upgrade, replaceUninjected: _replace, traffic: _traffic, ...forPods } = spec;
-  const { upgrade: _u, replaceUninjected: _r, traffic: _t, ...defaults } = specDefaults;
   return digestOf({ spec: withoutDefaults(forPods, defaults), trafficMode });
 }
 

@@ -5,6 +5,7 @@ import { isWrite } from "../../../e2e/cluster/audit-log.ts";
 import { hasSidecar } from "../../src/kubernetes/sidecar-facts.ts";
 import { deployments, durableAgents, events, pods, secrets, services } from "../../src/kubernetes/resource-types.ts";
 import type { KubernetesObject, Pod, Service, Workload } from "../../src/kubernetes/objects.ts";
+import { parseAllDocuments } from "yaml";
 import { deployment, durableAgentFor, service } from "../support/agent-workloads.ts";
 import {
   eventually,
@@ -12,15 +13,15 @@ import {
   type OperatorCluster,
   playKubelet,
   type RunningOperator,
+  renderChart,
   startOperatorCluster,
 } from "../support/operator-cluster.ts";
 
 const located = locateOperatorCluster();
-const title =
-  located.kind === "found" ? "the operator on a real API server" : `the operator on a real API server (${located.how})`;
+const title = located.kind === "found" ? "" : ` (${located.how})`;
 const namespace = "agents";
 
-describe.skipIf(located.kind === "missing")(title, () => {
+describe.skipIf(located.kind === "missing")(`the operator on a real API server${title}`, () => {
   let cluster: OperatorCluster;
   let kubelet: { stop(): Promise<void> };
   let operator: RunningOperator;
@@ -183,11 +184,43 @@ describe.skipIf(located.kind === "missing")(title, () => {
     expect(pod !== undefined && hasSidecar(pod)).toBe(false);
   });
 
-  test("a labelled pod that ran without a sidecar is replaced where the user wants that", async () => {
-    await cluster.apply(durableAgentFor("planner", { replaceUninjected: true }));
-    const [pod] = await listPods("planner");
+  test("a labelled pod that runs without a sidecar is reported", async () => {
+    await cluster.apply(loosePod("sneaked-in", undefined, { app: "planner" }));
+    await cluster.kubectl(["label", "pod", "sneaked-in", "-n", namespace, `${LABELS.agent}=planner`]);
+    await eventually(
+      () => readAgent("planner"),
+      (agent) => conditionOf(agent, "Injected") === "False/UninjectedPods",
+      "the pod is reported",
+    );
+    await cluster.kubectl(["delete", "pod", "sneaked-in", "-n", namespace, "--now"]);
     await becomesReady("planner");
-    expect(pod).toBeDefined();
+  });
+
+  test("a StatefulSet behind a headless Service hands its port to the sidecar", async () => {
+    const { spec, ...workload } = deployment("crawler", { portName: "http" });
+    await cluster.apply(
+      { ...workload, kind: "StatefulSet", spec: { ...(spec as object), serviceName: "crawler" } },
+      headless(service("crawler", "http")),
+      durableAgentFor("crawler", { workload: { kind: "StatefulSet", name: "crawler" } }),
+    );
+    await eventually(
+      () => readAgent("crawler"),
+      (agent) => conditionOf(agent, "TrafficRouted") === "False/HeadlessService",
+      "the headless Service is reported",
+    );
+    await cluster.apply(
+      durableAgentFor("crawler", {
+        workload: { kind: "StatefulSet", name: "crawler" },
+        agent: { portEnv: "PORT" },
+        traffic: { mode: "PortEnv" },
+      }),
+    );
+    await becomesReady("crawler");
+    await eventually(
+      () => listPods("crawler"),
+      (found) => found.length === 2 && found.every((pod) => sidecarVariable(pod, "PORT") === "8080"),
+      "both pods have the sidecar on the agent's port",
+    );
   });
 
   test("the certificate is replaced before anybody notices that it is gone", async () => {
@@ -256,6 +289,15 @@ describe.skipIf(located.kind === "missing")(title, () => {
     const refused = (await cluster.operatorRequests()).filter(({ status }) => status === 403);
     expect(refused.map(({ verb, requestUri }) => `${verb} ${requestUri}`)).toEqual([]);
   });
+
+  test("the chart gives no permission that the operator does not use", async () => {
+    const requests = await cluster.operatorRequests();
+    const used = new Set(requests.map(({ verb, resource }) => `${verb} ${resource}`));
+    const unused = (await listPermissions()).filter((permission) => !used.has(permission));
+    // A pod is evicted when it is a minute old; a Secret that is applied for the first time is asked for as "patch", and
+    // "create" is checked on the way.
+    expect(unused.toSorted()).toEqual(["create pods/eviction", "create secrets"]);
+  });
 });
 
 function conditionOf(agent: DurableAgent, type: string): string {
@@ -272,11 +314,34 @@ function sidecarVariable(pod: Pod, name: string): string | undefined {
   return sidecar?.env?.find((variable) => variable.name === name)?.value;
 }
 
-function loosePod(name: string, agent: string | undefined): object {
+function headless(object: Record<string, unknown>): object {
+  return { ...object, spec: { ...(object["spec"] as object), clusterIP: "None" } };
+}
+
+/** Every permission of the rendered chart, as `verb group/resource`. */
+async function listPermissions(): Promise<string[]> {
+  const objects = parseAllDocuments(await renderChart([])).map((document) => document.toJS() as RoleJson | null);
+  const rules = objects.flatMap((object) => object?.rules ?? []).filter((rule) => Array.isArray(rule.verbs));
+  return [
+    ...new Set(
+      rules.flatMap(({ apiGroups, resources, verbs }) =>
+        apiGroups.flatMap((group) =>
+          resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group === "" ? "" : `${group}/`}${resource}`)),
+        ),
+      ),
+    ),
+  ];
+}
+
+interface RoleJson {
+  rules?: { apiGroups: string[]; resources: string[]; verbs: string[] }[];
+}
+
+function loosePod(name: string, agent: string | undefined, others: Record<string, string> = {}): object {
   return {
     apiVersion: "v1",
     kind: "Pod",
-    metadata: { name, namespace, ...(agent === undefined ? {} : { labels: { [LABELS.agent]: agent } }) },
+    metadata: { name, namespace, labels: { ...others, ...(agent === undefined ? {} : { [LABELS.agent]: agent }) } },
     spec: { containers: [{ name: "agent", image: "example.com/agent:1", ports: [{ containerPort: 8080 }] }] },
   };
 }

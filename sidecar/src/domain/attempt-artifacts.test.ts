@@ -1,120 +1,10 @@
-import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import { type ClientArtifact, type ClientTask, clientFolds } from "../../test/support/client-folds.ts";
-import { dialects, ids } from "../../test/support/task-events.ts";
+import { artifact, chunk, part, RecordedTurn, status, task, taskEvent } from "../../test/support/recorded-turn.ts";
+import { ids } from "../../test/support/task-events.ts";
 import type { NewEvent } from "../ports/task-store.ts";
-import type { Dialect } from "../protocol/dialect.ts";
-import { artifactPayload, eventBody, statusPayload, wrapTask } from "../protocol/events.ts";
-import { quote } from "../protocol/raw-json.ts";
-import { AttemptArtifacts, type BrokenTurn, blankEvents, turnArtifactIds } from "./attempt-artifacts.ts";
-import { BLANKED_KEY } from "./blanked-artifact.ts";
+import { AttemptArtifacts, blankEvents } from "./attempt-artifacts.ts";
 import { differenceFrom } from "./difference.ts";
-import { artifactOf, emptyFold, type Fold, foldEvent, rebuildFold, snapshotText, taskText } from "./fold.ts";
-
-const wireState = (dialect: Dialect, state: string) =>
-  dialect === "1.0" ? `TASK_STATE_${state.toUpperCase()}` : state;
-const part = (dialect: Dialect, text: string) =>
-  dialect === "1.0" ? `{"text":${quote(text)}}` : `{"kind":"text","text":${quote(text)}}`;
-const artifact = (dialect: Dialect, id: string, ...texts: string[]) =>
-  `{"artifactId":${quote(id)},"name":${quote(`name of ${texts[0] ?? id}`)},"parts":[${texts.map((text) => part(dialect, text)).join(",")}]}`;
-const task = (dialect: Dialect, ...artifacts: string[]) =>
-  `{${dialect === "0.3" ? '"kind":"task",' : ""}"id":"T","contextId":"C","status":{"state":"${wireState(dialect, "working")}"},"artifacts":[${artifacts.join(",")}]}`;
-const taskEvent = (dialect: Dialect, ...artifacts: string[]): NewEvent => ({
-  kind: "task",
-  payload: wrapTask(dialect, task(dialect, ...artifacts)),
-  hidden: null,
-});
-const chunk = (dialect: Dialect, text: string, append = false): NewEvent => ({
-  kind: "artifact",
-  payload: artifactPayload(dialect, { ...ids, artifact: text, append }),
-  hidden: null,
-});
-const status = (dialect: Dialect, state: "working" | "completed"): NewEvent => ({
-  kind: "status",
-  payload: statusPayload(dialect, { ...ids, state, timestamp: "2026-11-20T10:00:00.000Z", final: state !== "working" }),
-  hidden: null,
-});
-
-/** A turn whose attempts all break but the last, recorded as its owners would. */
-class RecordedTurn {
-  readonly dialect: Dialect;
-  readonly fold: Fold;
-  readonly before: Fold | null;
-  /** All events of the task, and those of the turn. */
-  readonly all: NewEvent[];
-  readonly rows: NewEvent[] = [];
-  #artifacts: AttemptArtifacts | null = null;
-
-  constructor(dialect: Dialect, earlier: NewEvent[] = []) {
-    this.dialect = dialect;
-    this.all = [...earlier];
-    this.fold = rebuildFold(dialect, null, ids, earlier);
-    this.before = earlier.length === 0 ? null : rebuildFold(dialect, null, ids, earlier);
-  }
-
-  get broken(): BrokenTurn {
-    return { artifactIds: turnArtifactIds(this.dialect, this.rows), before: this.before };
-  }
-
-  /** What an agent emits, in the ids of this attempt. A Task after the first event enters by the difference rule. */
-  emit(events: NewEvent[]): this {
-    for (const event of events) {
-      const { kind, body } = eventBody(this.dialect, event.payload);
-      if (kind === "task" && this.all.length > 0) this.#record(this.difference(body));
-      else this.#record([{ ...event, payload: this.#artifacts?.adopt(event.payload) ?? event.payload }]);
-    }
-    return this;
-  }
-
-  difference(agentTask: string): NewEvent[] {
-    return differenceFrom(this.fold, this.#artifacts?.adoptTask(agentTask) ?? agentTask, { fresh: true });
-  }
-
-  breakOff(): this {
-    const { broken } = this;
-    this.#record([status(this.dialect, "working"), ...blankEvents(this.fold, broken)]);
-    return this.reattach();
-  }
-
-  /** Another process goes on with the same run: it knows only the record. */
-  reattach(): this {
-    this.#artifacts = new AttemptArtifacts(this.fold, this.broken);
-    return this;
-  }
-
-  /** What get shows. */
-  get task(): ClientTask {
-    return JSON.parse(taskText(this.fold)) as ClientTask;
-  }
-
-  shown(): Shown[] {
-    return shownBy(this.task);
-  }
-
-  #record(events: NewEvent[]): void {
-    for (const event of events) {
-      foldEvent(this.fold, event);
-      this.all.push(event);
-      this.rows.push(event);
-    }
-  }
-}
-
-const byId = (one: Shown, other: Shown) => (one.id < other.id ? -1 : 1);
-
-interface Shown {
-  id: string;
-  texts: string[];
-}
-
-const isBlank = ({ metadata }: ClientArtifact) => metadata?.[BLANKED_KEY] === true;
-
-/** The artifacts a client has that are not blank, without their names. */
-function shownBy(folded: ClientTask): Shown[] {
-  return (folded.artifacts ?? [])
-    .filter((entry) => !isBlank(entry))
-    .map((entry) => ({ id: entry.artifactId, texts: entry.parts.map((one) => one.text ?? "") }));
-}
+import { artifactOf, foldEvent, rebuildFold, snapshotText, taskText } from "./fold.ts";
 
 describe.each(["0.3", "1.0"] as const)("a new attempt in %s", (dialect) => {
   const one = (id: string, ...texts: string[]) => chunk(dialect, artifact(dialect, id, ...texts));
@@ -227,6 +117,17 @@ describe.each(["0.3", "1.0"] as const)("a new attempt in %s", (dialect) => {
     ]);
   });
 
+  test("a name that is made up is nobody else's", () => {
+    const earlier = [taskEvent(dialect, artifact(dialect, "a-2", "kept"))];
+    const turn = new RecordedTurn(dialect, earlier).emit([one("a", "old")]).breakOff();
+    turn.emit([one("x", "1"), one("a", "2")]);
+    expect(turn.shown()).toEqual([
+      { id: "a-2", texts: ["kept"] },
+      { id: "a", texts: ["1"] },
+      { id: "a-3", texts: ["2"] },
+    ]);
+  });
+
   test("a Task of the new attempt replaces what is blank, and its chunks go on from there", () => {
     const turn = new RecordedTurn(dialect).emit([first, one("a", ""), one("b", "2")]).breakOff();
     turn.emit([taskEvent(dialect, artifact(dialect, "x", "")), more("x", "3"), one("y", "4")]);
@@ -279,135 +180,21 @@ describe("blanked artifacts in the fold", () => {
     expect(artifactOf(again, "a")?.blanked).toBe(blanked);
   });
 
+  test("what is appended to a blank one that has been looked at shows", () => {
+    const fold = folded(chunk("1.0", blank));
+    expect(taskText(fold)).not.toContain("artifactId");
+    foldEvent(fold, chunk("1.0", '{"artifactId":"a","parts":[{"text":"x"}]}', true));
+    expect(taskText(fold)).toContain("artifactId");
+  });
+
+  test("a live Task whose artifact has no parts yet replaces a blank one", () => {
+    const fold = folded(chunk("1.0", blank));
+    const bare = '{"artifactId":"a","parts":[]}';
+    expect(differenceFrom(fold, task("1.0", bare))).toEqual([chunk("1.0", bare)]);
+  });
+
   test("an agent's Task that says the same of a blank one makes no difference", () => {
     const fold = folded(chunk("1.0", blank));
     expect(differenceFrom(fold, snapshotText(fold))).toEqual([]);
   });
 });
-
-/** Chunks of an attempt: of artifacts of ids of its own, of ids every attempt uses, of artifacts of earlier turns. */
-const script = (dialect: Dialect, attempt: number): fc.Arbitrary<NewEvent[]> =>
-  fc
-    .array(
-      fc.tuple(
-        fc.constantFrom(`own-${attempt}-1`, `own-${attempt}-2`, `own-${attempt}-3`, "same-1", "same-2", "e1", "e2"),
-        fc.boolean(),
-      ),
-      { maxLength: 9 },
-    )
-    .map((chunks) =>
-      chunks.map(([id, append], index) => chunk(dialect, artifact(dialect, id, `${attempt}.${index}`), append)),
-    );
-
-const brokenTurnIn = (dialect: Dialect) =>
-  fc.record({
-    dialect: fc.constant(dialect),
-    earlier: fc.constantFrom<NewEvent[]>(
-      [],
-      [taskEvent(dialect, artifact(dialect, "e1", "earlier 1"), artifact(dialect, "e2", "earlier 2"))],
-    ),
-    attempts: fc
-      .integer({ min: 2, max: 4 })
-      .chain((count) => fc.tuple(...Array.from({ length: count }, (_, index) => script(dialect, index + 1)))),
-  });
-const brokenTurn = dialects.chain(brokenTurnIn);
-
-/** What one unbroken run of the last attempt comes to. */
-function unbroken(dialect: Dialect, earlier: NewEvent[], last: NewEvent[]): string[] {
-  const fold = rebuildFold(dialect, null, ids, earlier.length === 0 ? [taskEvent(dialect)] : earlier);
-  for (const event of last) foldEvent(fold, event);
-  return contents(JSON.parse(taskText(fold)) as ClientTask, earlier);
-}
-
-/** What a client has, in any order, without ids but those of artifacts of earlier turns. */
-function contents(folded: ClientTask, earlier: NewEvent[]): string[] {
-  const named = turnArtifactIds("0.3", earlier).concat(turnArtifactIds("1.0", earlier));
-  return shownBy(folded)
-    .map(({ id, texts }) => `${named.includes(id) ? id : "*"}: ${texts.join(" ")}`)
-    .sort();
-}
-
-function recordAll({ dialect, earlier, attempts }: { dialect: Dialect; earlier: NewEvent[]; attempts: NewEvent[][] }) {
-  const turn = new RecordedTurn(dialect, earlier);
-  if (earlier.length === 0) turn.emit([taskEvent(dialect)]);
-  attempts.forEach((events, index) => {
-    if (index > 0) turn.breakOff();
-    turn.emit(events);
-  });
-  return turn;
-}
-
-describe("P4: whoever folds the events ends with the last attempt's content only", () => {
-  test("get and list", () => {
-    fc.assert(
-      fc.property(brokenTurn, (given) => {
-        const expected = unbroken(given.dialect, given.earlier, given.attempts.at(-1) ?? []);
-        expect(contents(recordAll(given).task, given.earlier)).toEqual(expected);
-      }),
-      { numRuns: 400 },
-    );
-  });
-
-  it.each(clientFolds)("a client on $client", async ({ dialect, fold }) => {
-    await fc.assert(
-      fc.asyncProperty(brokenTurnIn(dialect), async (given) => {
-        // An agent that appends to what it never made is an error of its own in Python, in any attempt but a restarted one.
-        const attempts = given.attempts.map((events, index) => (index === 0 ? events.map(asFirst) : events));
-        const turn = recordAll({ ...given, attempts });
-        const folded = await fold(turn.all);
-        const expected = unbroken(given.dialect, given.earlier, attempts.at(-1) ?? []);
-        expect(contents(folded, given.earlier)).toEqual(expected);
-        const blank = (folded.artifacts ?? []).filter(isBlank).map(({ parts }) => parts.map((one) => one.text));
-        expect(blank).toEqual(blank.map(() => [""]));
-      }),
-      { numRuns: 100 },
-    );
-  });
-
-  test("one who subscribes in the middle ends there too", () => {
-    fc.assert(
-      fc.property(brokenTurn, fc.nat(40), (given, at) => {
-        const turn = recordAll(given);
-        const middle = rebuildFold(given.dialect, null, ids, turn.all.slice(0, at));
-        const joined = rebuildFold(given.dialect, taskText(middle), ids, turn.all.slice(at));
-        expect(shownBy(JSON.parse(taskText(joined)) as ClientTask).sort(byId)).toEqual(turn.shown().sort(byId));
-      }),
-      { numRuns: 200 },
-    );
-  });
-});
-
-describe("I3: a snapshot keeps what is blank", () => {
-  test("folding a snapshot and the events after it gives the same as folding all events", () => {
-    fc.assert(
-      fc.property(brokenTurn, fc.nat(40), (given, at) => {
-        const { all, fold, dialect } = recordAll(given);
-        const snapshot = snapshotText(rebuildFold(dialect, null, ids, all.slice(0, Math.max(at, 1))));
-        const resumed = rebuildFold(dialect, snapshot, ids, all.slice(Math.max(at, 1)));
-        expect(snapshotText(resumed)).toBe(snapshotText(fold));
-        expect(taskText(resumed)).toBe(taskText(fold));
-      }),
-      { numRuns: 200 },
-    );
-  });
-});
-
-describe("re-attaching to a run", () => {
-  test("the agent's Task finds its artifacts where another process has recorded them", () => {
-    fc.assert(
-      fc.property(brokenTurn, (given) => {
-        const turn = recordAll(given);
-        const agent = emptyFold(given.dialect, ids);
-        foldEvent(agent, given.earlier[0] ?? taskEvent(given.dialect));
-        for (const event of given.attempts.at(-1) ?? []) foldEvent(agent, event);
-        const found = turn.reattach().difference(taskText(agent));
-        expect(found.filter(({ kind }) => kind === "artifact")).toEqual([]);
-      }),
-      { numRuns: 300 },
-    );
-  });
-});
-
-function asFirst(event: NewEvent): NewEvent {
-  return { ...event, payload: event.payload.replace('"append":true', '"append":false') };
-}

@@ -182,6 +182,13 @@ describe("the status update", () => {
     expect(payloads(working, after)).toEqual([]);
   });
 
+  test("but the first word of a new run is heard, however its clock goes", () => {
+    const before = openFold("1.0", task(status("WORKING", later), artifacts(artifact("a", "1", "2"))));
+    const after = task(status("SUBMITTED", early), artifacts(artifact("a", "1")));
+    expect(differenceFrom(before, after)).toEqual([]);
+    expect(differenceFrom(before, after, { fresh: true }).map((event) => event.kind)).toEqual(["artifact", "status"]);
+  });
+
   test("a live Task older than the record says nothing", () => {
     const before = task(status("WORKING", later), artifacts(artifact("a", "1", "2")));
     expect(payloads(before, task(status("SUBMITTED", early), artifacts(artifact("a", "x"))))).toEqual([]);

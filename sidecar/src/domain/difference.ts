@@ -7,7 +7,7 @@ import type { NewEvent } from "../ports/task-store.ts";
 import { artifactPayload, statusHead, statusPayloadOf } from "../protocol/events.ts";
 import { elements, isObject, member, members, memberOf, quote, setMember } from "../protocol/raw-json.ts";
 import { sameValue } from "../protocol/same-value.ts";
-import { artifactOf, type Fold, foldHead, hasMessage, messageKey, metadataValue, statusText } from "./fold.ts";
+import { artifactOf, type Fold, foldHead, hasMessage, hasMetadata, messageKey, metadataValue, statusText } from "./fold.ts";
 import { artifactId, FoldedArtifact } from "./folded-artifact.ts";
 import { isAtRest, isTerminal } from "./task-state.ts";
 
@@ -89,7 +89,9 @@ function statusUpdate(
   const { taskId, contextId } = fold.head;
   const final = isAtRest(statusHead(fold.dialect, status).state);
   const update = { taskId, contextId, status, final };
-  const payload = statusPayloadOf(fold.dialect, metadata === undefined ? update : { ...update, metadata });
+  // Empty metadata alone is no difference worth an event, but one that is made for another reason brings it along.
+  const merged = metadata ?? (isObject(agent.metadata) && !hasMetadata(fold) ? "{}" : undefined);
+  const payload = statusPayloadOf(fold.dialect, merged === undefined ? update : { ...update, metadata: merged });
   return { kind: "status", payload, hidden };
 }
 

@@ -288,8 +288,7 @@ function modelFold(dialect: Dialect, events: NewEvent[]): unknown {
     if (!list("history").some((known) => known["messageId"] === entry["messageId"])) put("history", "messageId", entry);
   };
   const merge = (into: Value, value: unknown) => {
-    if (value !== undefined && Object.keys(value as Value).length > 0)
-      into["metadata"] = { ...(into["metadata"] as Value), ...(value as Value) };
+    if (value !== undefined) into["metadata"] = { ...(into["metadata"] as Value), ...(value as Value) };
   };
   for (const { kind, payload, hidden } of events) {
     const state = ((task["status"] as Value)["state"] as string).toLowerCase().replace("task_state_", "");

@@ -170,6 +170,11 @@ export function hasMessage(fold: Fold, message: string): boolean {
   return fold.messageIndex.has(messageKey(message));
 }
 
+/** Whether the Task shows metadata, be they empty. */
+export function hasMetadata(fold: Fold): boolean {
+  return fold.task.has("metadata");
+}
+
 /** The raw value of one key of the Task's metadata. */
 export function metadataValue(fold: Fold, key: string): string | undefined {
   if (fold.metadata !== null) return fold.metadata.get(key);
@@ -259,7 +264,7 @@ function readStatus(fold: Fold): void {
 }
 
 function mergeMetadata(fold: Fold, metadata: string | undefined): void {
-  if (!isObject(metadata) || members(metadata).length === 0) return;
+  if (!isObject(metadata)) return;
   if (fold.metadata === null) {
     const known = fold.task.get("metadata");
     fold.metadata = JsonObject.parse(isObject(known) ? known : undefined);

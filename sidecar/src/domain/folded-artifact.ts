@@ -111,7 +111,6 @@ export class FoldedArtifact {
   }
 
   #mergeMetadata(opened: { object: JsonObject; metadata: JsonObject | null }, metadata: string): void {
-    if (members(metadata).length === 0) return;
     if (opened.metadata === null) {
       const known = opened.object.get("metadata");
       opened.metadata = JsonObject.parse(isObject(known) ? known : undefined);

@@ -8,6 +8,7 @@ import type { Dialect } from "../protocol/dialect.ts";
 import { callEnvelope, parseReply } from "../protocol/jsonrpc.ts";
 import type { Headers } from "../protocol/headers.ts";
 import { methodName, type Operation } from "../protocol/methods.ts";
+import { setMember } from "../protocol/raw-json.ts";
 import { taskParams } from "../protocol/send-params.ts";
 import { parseTask } from "../protocol/events.ts";
 import type { FlowContext } from "./flow-context.ts";
@@ -20,6 +21,9 @@ export interface CallOrigin {
   path: string;
   headers: Headers;
 }
+
+/** More messages than a task has. */
+const WHOLE_HISTORY = 1_000_000;
 
 export const TASK_NOT_FOUND = -32001;
 export const METHOD_NOT_FOUND = -32601;
@@ -48,13 +52,20 @@ export function callAgent(
   const method = methodName(origin.dialect, call.operation);
   if (!method) throw new Error(`${call.operation} has no method in dialect ${origin.dialect}`);
   const body = callEnvelope(call.id ?? JSON.stringify(randomUUID()), method, call.params);
-  const request = { method: "POST" as const, path: origin.path, headers: { ...origin.headers, "content-type": "application/json" }, body };
+  const request = {
+    method: "POST" as const,
+    path: origin.path,
+    headers: { ...origin.headers, "content-type": "application/json" },
+    body,
+  };
   return context.agent.exchange(request, call.signal ? { signal: call.signal } : {});
 }
 
-/** The agent's own Task, by the agent's id. */
+/** The agent's own Task with its whole history, by the agent's id. */
 export async function getAgentTask(context: FlowContext, origin: CallOrigin, agentTaskId: string): Promise<AgentTask> {
-  const params = taskParams(origin.dialect, { tenant: origin.tenant, id: agentTaskId });
+  const ids = taskParams(origin.dialect, { tenant: origin.tenant, id: agentTaskId });
+  // JS 0.3 leaves the history out unless it is asked for; in 1.0 leaving the member out means all of it.
+  const params = origin.dialect === "0.3" ? setMember(ids, "historyLength", String(WHOLE_HISTORY)) : ids;
   return asTask(origin.dialect, await callAgent(context, origin, { operation: "get", params }));
 }
 

@@ -11,8 +11,11 @@ import type { FlowContext } from "./flow-context.ts";
 import { followTask } from "./follow-task.ts";
 import { retryStore } from "./retry-store.ts";
 import { errorAnswer, resultAnswer, type Rpc, unavailableAnswer } from "./rpc.ts";
-import { foldOf } from "./task-recorder.ts";
+import { foldOf } from "./fold-view.ts";
 import type { TurnEnded, TurnWatch } from "./turn-board.ts";
+
+/** One row is read whatever its size. */
+const MAX_FIRST_BYTES = 1;
 
 export interface WaitedTurn {
   turn: TurnRow;
@@ -29,7 +32,9 @@ export async function answerTurn(context: FlowContext, rpc: Rpc, waited: WaitedT
     const { progress } = watch;
     if (progress.kind === "ended") return answerEnded(context, rpc, waited, progress);
     if (progress.kind === "bound") {
-      if (!waits || (await pausedForAuth(context, rpc, watch))) return answerTask(context, rpc, waited, progress.taskId);
+      const begun = await begunAnswer(context, rpc, { ...waited, waits, taskId: progress.taskId });
+      if (begun) return begun;
+      if (await pausedForAuth(context, rpc, watch)) return answerTask(context, rpc, waited, progress.taskId);
       if (watch.progress !== progress) continue;
     }
     // A retry with the same message id joins this turn wherever it runs by then (P7).
@@ -79,6 +84,25 @@ async function answerEnded(context: FlowContext, rpc: Rpc, waited: WaitedTurn, e
   return answerTask(context, rpc, waited, ended.taskId);
 }
 
+/**
+ * The answer while the work goes on, null where the caller waits for more. For a new message that is the agent's own
+ * reply, which is the task's first event; else the Task as far as it has come.
+ */
+async function begunAnswer(
+  context: FlowContext,
+  rpc: Rpc,
+  waited: WaitedTurn & { waits: boolean; taskId: string },
+): Promise<Answer | null> {
+  const { turn, send, taskId, waits } = waited;
+  const isNew = turn.taskId === null;
+  const [first] = isNew ? await retryStore(context, () => context.store.readEvents(taskId, 0, 1, MAX_FIRST_BYTES)) : [];
+  const reply = first?.kind === "task" ? parseEvent(rpc.dialect, first.payload) : null;
+  const begun = reply?.kind === "task" ? reply : null;
+  if (waits && begun?.state !== "auth-required") return null;
+  if (!begun) return answerTask(context, rpc, waited, taskId);
+  return resultAnswer(rpc, withHistory(rpc, begun.payload, send.historyLength));
+}
+
 /** A reply that is no Task: passed on as the agent gave it, under this caller's JSON-RPC id. */
 export function answerReply(rpc: Rpc, reply: TurnReply): Answer {
   if (reply.kind !== "error") return resultAnswer(rpc, reply.payload, reply.headers);
@@ -100,7 +124,8 @@ async function answerTask(context: FlowContext, rpc: Rpc, waited: WaitedTurn, ta
   if (unsent) return errorAnswer(rpc, terminalSendError(rpc.dialect, id, view.task.state));
   const { historyLength } = waited.send;
   const [only] = view.tail;
-  if (view.task.generation === 1 && only?.kind === "task") return resultAnswer(rpc, withHistory(rpc, only.payload, historyLength));
+  if (view.task.generation === 1 && only?.kind === "task")
+    return resultAnswer(rpc, withHistory(rpc, only.payload, historyLength));
   return resultAnswer(rpc, wrapTask(rpc.dialect, taskText(foldOf(view), { historyLength })));
 }
 
@@ -108,5 +133,7 @@ async function answerTask(context: FlowContext, rpc: Rpc, waited: WaitedTurn, ta
 function withHistory(rpc: Rpc, payload: string, historyLength: number | null): string {
   if (historyLength === null) return payload;
   const event = parseEvent(rpc.dialect, payload);
-  return event.kind === "task" ? wrapTask(rpc.dialect, taskText(openFold(rpc.dialect, event.task), { historyLength })) : payload;
+  return event.kind === "task"
+    ? wrapTask(rpc.dialect, taskText(openFold(rpc.dialect, event.task), { historyLength }))
+    : payload;
 }

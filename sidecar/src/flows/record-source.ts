@@ -31,12 +31,21 @@ export type SourceEnd =
   | { kind: "broken" }
   /** The stream carried a JSON-RPC error; the run may go on all the same. */
   | { kind: "error"; code: number; error: string }
+  /** A bare Message came; only where the options ask to stop there. */
+  | { kind: "message"; event: Extract<A2aEvent, { kind: "message" }> }
   /** The recorder was fenced. */
   | { kind: "lost" };
 
 export interface SourceOptions {
   /** Called each time nothing has come for {@link QUIET_MS}; says whether to go on reading. */
   onQuiet?: () => Promise<"read-on" | "stop">;
+  /**
+   * Called before the event that would put the task at rest, where a subscription began without the Task (Python 0.3):
+   * what happened before it was opened is missing from the record then.
+   */
+  beforeRest?: () => Promise<void>;
+  /** Ends at a bare Message instead of recording it. */
+  stopsAtMessage?: boolean;
 }
 
 /** Without an event for this long a subscription no longer holds back queued messages of the task. */
@@ -54,6 +63,7 @@ export async function recordSource(
   // Closing the source ends the pending read.
   const unlisten = recorder.onLost(() => source.events.close());
   let beforehand = source.kind === "beforehand";
+  let complete: boolean | null = source.kind === "subscription" ? null : true;
   try {
     for (let event = source.first ?? (await nextEvent(context, source, options)); ; ) {
       if (recorder.lost) return { kind: "lost" };
@@ -65,6 +75,9 @@ export async function recordSource(
         const parsed = parseEvent(recorder.dialect, oneLine(reply.result));
         const known = beforehand && parsed.kind === "task";
         beforehand = false;
+        complete ??= parsed.kind === "task";
+        if (!complete && parsed.kind === "status" && isAtRest(parsed.state)) await options.beforeRest?.();
+        if (parsed.kind === "message" && options.stopsAtMessage) return { kind: "message", event: parsed };
         if (!known) recordEvent(context, recorder, parsed, source.kind);
         if (recorder.resting) return { kind: "rest" };
         await recorder.room();

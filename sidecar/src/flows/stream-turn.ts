@@ -30,7 +30,7 @@ export async function streamTurn(context: FlowContext, rpc: Rpc, watched: Watche
     watch.close();
     return unavailableAnswer(rpc);
   }
-  if (first.kind === "ended" && (first.taskId === null || first.firstGeneration === null)) {
+  if (first.kind === "ended" && answersAlone(first)) {
     watch.close();
     return answerUnrecorded(context, rpc, { turn: watched.turn, ended: first });
   }
@@ -43,11 +43,11 @@ async function* turnEvents(context: FlowContext, rpc: Rpc, watched: WatchedTurn)
   const signal = AbortSignal.any([rpc.call.signal, context.lifetime.closing]);
   try {
     const stage = await nextStage(watch, signal);
-    if (stage.kind === "pending") return;
-    if (stage.taskId === null || stage.firstGeneration === null) {
-      if (stage.kind === "ended") yield* eventsOf(answerUnrecorded(context, rpc, { turn: watched.turn, ended: stage }));
+    if (stage.kind === "ended" && answersAlone(stage)) {
+      yield* eventsOf(answerUnrecorded(context, rpc, { turn: watched.turn, ended: stage }));
       return;
     }
+    if (stage.kind === "pending" || stage.taskId === null || stage.firstGeneration === null) return;
     yield* boundEvents(context, rpc, { watch, taskId: stage.taskId, after: stage.firstGeneration - 1 });
     if (watch.progress.kind === "ended" && watch.progress.reply?.kind === "message") {
       yield { data: resultEnvelope(rpc.id, watch.progress.reply.payload) };
@@ -83,6 +83,7 @@ async function* boundEvents(
         const last = lastGeneration(watch.progress);
         return rest || event.terminal || (last !== null && sent >= last);
       },
+      moreFollows: () => watch.progress.kind === "ended" && watch.progress.reply?.kind === "message",
     });
     yield* events;
   } finally {
@@ -95,7 +96,8 @@ async function* boundEvents(
 function answerUnrecorded(context: FlowContext, rpc: Rpc, unrecorded: { turn: TurnRow; ended: TurnEnded }): Answer {
   const { turn, ended } = unrecorded;
   const taskId = ended.taskId ?? turn.taskId ?? "";
-  if (!ended.reply && ended.state === "failed") return errorAnswer(rpc, terminalSendError(rpc.dialect, taskId, "completed"));
+  if (!ended.reply && ended.state === "failed")
+    return errorAnswer(rpc, terminalSendError(rpc.dialect, taskId, "completed"));
   if (!ended.reply) return { kind: "events", headers: {}, events: streamFromSnapshot(context, rpc, taskId) };
   if (ended.reply.kind === "error") return answerReply(rpc, ended.reply);
   return { kind: "events", headers: {}, events: single({ data: resultEnvelope(rpc.id, ended.reply.payload) }) };
@@ -104,7 +106,16 @@ function answerUnrecorded(context: FlowContext, rpc: Rpc, unrecorded: { turn: Tu
 /** An answer inside a stream whose headers are sent already. */
 async function* eventsOf(answer: Answer): AsyncGenerator<SseEvent> {
   if (answer.kind === "events") yield* answer.events;
-  else yield { event: "error", data: typeof answer.body === "string" ? answer.body : Buffer.from(answer.body).toString("utf8") };
+  else
+    yield {
+      event: "error",
+      data: typeof answer.body === "string" ? answer.body : Buffer.from(answer.body).toString("utf8"),
+    };
+}
+
+/** Whether the caller gets no event of the task: there is none, or a bare Message came before any was shown. */
+function answersAlone(ended: TurnEnded): boolean {
+  return ended.taskId === null || ended.firstGeneration === null || ended.reply?.kind === "message";
 }
 
 async function nextStage(watch: TurnWatch, signal: AbortSignal): Promise<TurnProgress> {

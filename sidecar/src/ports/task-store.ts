@@ -200,8 +200,7 @@ export interface TaskWrite {
 
 export type AppendOutcome =
   /** `promoted`: the turn that is next. `failed`: waiting turns that ended because the task became terminal. */
-  | { kind: "committed"; promoted: string | null; failed: string[] }
-  | { kind: "fenced" };
+  { kind: "committed"; promoted: string | null; failed: string[] } | { kind: "fenced" };
 
 /** What a task without a status timestamp sorts as: behind all that have one. Use it in {@link ListQuery.after} too. */
 export const NO_STATUS_TIMESTAMP = "1970-01-01T00:00:00.000Z";
@@ -288,7 +287,7 @@ export interface TaskStore {
   reassignTurn(turnId: string, from: string, to: string): Promise<boolean>;
   /**
    * Ends a dispatched turn that has no events: a bare Message, an error reply (which gives up the dedupe key, so that a
-   * retry is a new send). `turn` as in {@link TaskCreation}.
+   * retry is a new send). `turn` as in {@link TaskCreation}. May be repeated after an unknown outcome.
    */
   endTurn(
     end: TurnEnd & { epoch: number; instance: string; turn?: NewTurn },

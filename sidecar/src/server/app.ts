@@ -128,11 +128,7 @@ async function send(deps: AppDeps, response: ServerResponse, answer: Answer): Pr
   }
   if (response.destroyed) return;
   const body = typeof answer.body === "string" ? Buffer.from(answer.body) : answer.body;
-  response.writeHead(answer.status, {
-    "content-type": "application/json",
-    ...answer.headers,
-    "content-length": body.length,
-  });
+  response.writeHead(answer.status, { ...answer.headers, "content-length": body.length });
   response.end(body);
 }
 

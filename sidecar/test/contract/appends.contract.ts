@@ -66,7 +66,7 @@ export function describeAppends(open: OpenStore): void {
         "fenced",
       ]);
       const positions = await store.readPositions(tasks.map(({ taskId }) => taskId));
-      expect(positions.map(({ generation }) => generation).sort()).toEqual([1, 2, 2, 2, 2]);
+      expect(positions.map(({ generation }) => generation).sort((a, b) => a - b)).toEqual([1, 2, 2, 2, 2]);
     });
 
     it("refuses two writes of one task in one statement", async () => {

@@ -109,7 +109,18 @@ export function describeTurns(open: OpenStore): void {
       expect(await store.endTurn({ ...end, epoch: 1, instance: "a" })).toEqual({ kind: "deposed" });
       expect(await store.endTurn({ ...end, epoch: 2, instance: "b" })).toEqual({ kind: "deposed" });
       expect(await store.endTurn({ ...end, epoch: 2, instance: "a" })).toEqual({ kind: "ended", promoted: null });
-      expect(await store.endTurn({ ...end, epoch: 2, instance: "a" })).toEqual({ kind: "deposed" });
+    });
+
+    it("an end that is repeated after a lost reply is the same one, another end is not", async () => {
+      const store = await open();
+      const turn = await journaled(store);
+      const reply = { kind: "message" as const, payload: "{}", headers: {} };
+      const end = { turnId: turn.id, state: "done" as const, reply, epoch: 1, instance: "a" };
+      expect(await store.endTurn(end)).toEqual({ kind: "ended", promoted: null });
+      expect(await store.endTurn(end)).toEqual({ kind: "ended", promoted: null });
+      expect(await store.endTurn({ ...end, reply: null })).toEqual({ kind: "deposed" });
+      expect(await store.endTurn({ ...end, state: "failed" })).toEqual({ kind: "deposed" });
+      expect(await store.readTurn(turn.id)).toMatchObject({ state: "done", reply });
     });
 
     it("puts back a turn that a crash of the store lost, before it ends", async () => {

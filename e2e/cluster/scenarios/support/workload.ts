@@ -9,6 +9,8 @@ export interface WorkloadOptions {
   /** What the Service's targetPort is: the port's name or its number. */
   readonly targetPort?: "name" | "number";
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Whether the agent ends at SIGTERM, or ignores it as a process 1 without a handler does. */
+  readonly obeysSignals?: boolean;
   /** Longest time a pod may take to end. */
   readonly terminationGracePeriodSeconds?: number;
 }
@@ -42,6 +44,7 @@ function podTemplate(options: WorkloadOptions): unknown {
             { name: "PORT", value: String(agentPort) },
             { name: "START_LOG", value: "/log/starts" },
             { name: "CANCEL_LOG", value: "/log/cancels" },
+            { name: "OBEY_SIGNALS", value: options.obeysSignals === false ? "" : "yes" },
           ],
           ports: [{ name: agentPortName, containerPort: agentPort }],
           readinessProbe: { tcpSocket: { port: agentPortName }, periodSeconds: 1 },

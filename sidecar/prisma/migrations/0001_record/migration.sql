@@ -46,24 +46,27 @@ create table task (
 -- An append moves the head, mostly without touching an indexed column: leave room for it on the same page.
 ) with (fillfactor = 70);
 
+-- The most telling column comes first and agent not before it: with statistics that are missing or old the planner would
+-- take an index that starts with agent for a look-up by key, and read all of an agent's rows.
+
 -- Lists: one caller's tasks, newest status first. A task without a timestamp sorts as the beginning of 1970.
 create index task_listed_idx on task (
-    agent, tenant, caller,
+    caller, tenant, agent,
     (coalesce(status_timestamp, timestamptz '1970-01-01 00:00:00+00')) desc,
     id collate "C"
 );
 
-create index task_context_idx on task (agent, tenant, caller, context_id);
+create index task_context_idx on task (context_id, caller, tenant, agent);
 
 -- Cancel marks nobody has taken.
-create index task_cancel_idx on task (agent, owner)
+create index task_cancel_idx on task (owner, agent)
     where cancel_requested_at is not null and cancel_taken_at is null;
 
 -- What an instance still has to bring to an end, for recovery.
-create index task_live_idx on task (agent, owner) where finished_at is null;
+create index task_live_idx on task (owner, agent) where finished_at is null;
 
 -- Retention.
-create index task_finished_idx on task (agent, finished_at) where finished_at is not null;
+create index task_finished_idx on task (finished_at, agent) where finished_at is not null;
 
 create table task_event (
     agent text not null,
@@ -126,26 +129,26 @@ create table turn (
 );
 
 -- P7: a retried send finds the first one. Nulls are distinct.
-create unique index turn_dedupe_idx on turn (agent, tenant, caller, dedupe_key);
+create unique index turn_dedupe_idx on turn (dedupe_key, caller, tenant, agent);
 
 -- At most one turn of a task is at the agent or on its way there.
-create unique index turn_in_flight_idx on turn (agent, task_id)
+create unique index turn_in_flight_idx on turn (task_id, agent)
     where state in ('journaled', 'dispatched', 'bound') and not aside and not released;
 
 -- The turns of a task that have not ended; the lowest seq of the queued ones is next.
-create index turn_live_idx on turn (agent, task_id, seq)
+create index turn_live_idx on turn (task_id, agent, seq)
     where state in ('queued', 'journaled', 'dispatched', 'bound');
 
 -- Work nobody has taken.
 create index turn_journaled_idx on turn (agent, seq) where state = 'journaled';
 
 -- Turns without a task that an instance is running, for recovery.
-create index turn_unbound_idx on turn (agent, instance) where state in ('journaled', 'dispatched');
+create index turn_unbound_idx on turn (instance, agent) where state in ('journaled', 'dispatched');
 
 -- Who last ran a turn of a context.
-create index turn_context_idx on turn (agent, tenant, caller, context_id, seq) where context_id is not null;
+create index turn_context_idx on turn (context_id, caller, tenant, agent, seq) where context_id is not null;
 
-create index turn_expires_idx on turn (agent, expires_at) where expires_at is not null;
+create index turn_expires_idx on turn (expires_at, agent) where expires_at is not null;
 
 create table instance (
     agent text not null,
@@ -188,4 +191,4 @@ create table push_delivery (
     constraint push_delivery_state_check check (state in ('pending', 'delivered', 'given-up'))
 );
 
-create index push_delivery_due_idx on push_delivery (agent, next_attempt_at) where state = 'pending';
+create index push_delivery_due_idx on push_delivery (next_attempt_at, agent) where state = 'pending';

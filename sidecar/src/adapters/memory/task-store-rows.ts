@@ -7,6 +7,7 @@ import {
   type NewTurn,
   StoreError,
   type TaskRow,
+  type TaskWrite,
   type TurnEnd,
   type TurnRow,
 } from "../../ports/task-store.ts";
@@ -65,6 +66,11 @@ export function endMemoryTurn(
   else if (end.reply?.kind === "error") turn.dedupeKey = null;
 }
 
+/** Whether the turn ended just so: its first reply may have been lost. */
+export function isSameEnd(turn: MemoryTurn, end: Pick<TurnEnd, "state" | "reply">): boolean {
+  return turn.state === end.state && JSON.stringify(turn.reply) === JSON.stringify(end.reply);
+}
+
 /** Whether nothing changes the task any more (P6). */
 export function isFinished(task: MemoryTask): boolean {
   return isTerminal(task.state);
@@ -82,5 +88,25 @@ export function numbered(
 export function refusePoison(events: NewEvent[]): void {
   if (events.some((event) => event.payload.includes("\0") || event.hidden?.includes("\0"))) {
     throw new StoreError("rejected", "a payload holds a NUL character");
+  }
+}
+
+/** What the rows in the place of a write say about it: only its own epoch can have filled them. */
+export function settledAs(
+  write: TaskWrite,
+  { task, turn }: { task: MemoryTask | undefined; turn: MemoryTurn | undefined },
+): "committed" | "unsent" | "fenced" {
+  const last = task?.events[write.expected + write.events.length - 1];
+  if (write.events.length > 0 && last?.epoch === write.epoch) return "committed";
+  if (task?.epoch !== write.epoch) return "fenced";
+  const ended = write.end === null || (turn !== undefined && !isLive(turn));
+  if (write.events.length === 0 && ended) return "committed";
+  return task.generation === write.expected ? "unsent" : "fenced";
+}
+
+/** One statement takes one write per task. Throws `rejected`. */
+export function refuseTwins(writes: TaskWrite[]): void {
+  if (new Set(writes.map((write) => write.taskId)).size < writes.length) {
+    throw new StoreError("rejected", "one statement takes one write per task");
   }
 }

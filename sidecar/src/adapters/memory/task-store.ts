@@ -1,29 +1,28 @@
 /**
- * The record in the memory of one process: the second implementation of the port, for tests and for reading what the
- * port means without SQL. Each method runs in one turn of the event loop, so it is atomic by itself.
+ * The record in the memory of one process, for tests and for reading what the port means without SQL. Each method runs
+ * in one turn of the event loop, so it is atomic by itself.
  */
 import type { Clock } from "../../ports/clock.ts";
-import {
-  type AppendOutcome,
-  type CancelRequest,
-  type CreateOutcome,
-  type EventRow,
-  type InstanceRow,
-  type InstanceWork,
-  type JournalOutcome,
-  type ListPage,
-  type ListQuery,
-  type NewTurn,
-  type PushConfigRow,
-  StoreError,
-  type TaskCreation,
-  type TaskPosition,
-  type TaskRow,
-  type TaskStore,
-  type TaskView,
-  type TaskWrite,
-  type TurnEnd,
-  type TurnRow,
+import type {
+  AppendOutcome,
+  CancelRequest,
+  CreateOutcome,
+  EventRow,
+  InstanceRow,
+  InstanceWork,
+  JournalOutcome,
+  ListPage,
+  ListQuery,
+  NewTurn,
+  PushConfigRow,
+  TaskCreation,
+  TaskPosition,
+  TaskRow,
+  TaskStore,
+  TaskView,
+  TaskWrite,
+  TurnEnd,
+  TurnRow,
 } from "../../ports/task-store.ts";
 import type { TaskState } from "../../domain/task-state.ts";
 import { MemoryInstances } from "./instances.ts";
@@ -32,10 +31,13 @@ import {
   holdsQueue,
   isFinished,
   isLive,
+  isSameEnd,
   type MemoryTask,
   type MemoryTurn,
   numbered,
   refusePoison,
+  refuseTwins,
+  settledAs,
   turnOf,
 } from "./task-store-rows.ts";
 import { byStatus, isBehind, matches } from "./task-list.ts";
@@ -110,8 +112,9 @@ export class MemoryTaskStore implements TaskStore {
       const [outcome] = this.#settleTurn(turn.taskId, end.epoch, { end });
       return outcome.kind === "fenced" ? { kind: "deposed" } : { kind: "ended", promoted: outcome.promoted };
     }
-    const mine = turn.state === "dispatched" && turn.instance === end.instance && turn.epoch === end.epoch;
-    if (!mine) return { kind: "deposed" };
+    if (turn.instance !== end.instance || turn.epoch !== end.epoch) return { kind: "deposed" };
+    if (isSameEnd(turn, end)) return { kind: "ended", promoted: null };
+    if (turn.state !== "dispatched") return { kind: "deposed" };
     endMemoryTurn(turn, end, { lastGeneration: 0, expiresAtMs: this.#windowEndMs() });
     return { kind: "ended", promoted: null };
   }
@@ -130,9 +133,8 @@ export class MemoryTaskStore implements TaskStore {
   }
 
   async lastInstance(caller: string, tenant: string, contextId: string): Promise<string | null> {
-    const holders = [...this.#turns.values()]
-      .filter((turn) => turn.caller === caller && turn.tenant === tenant && turn.contextId === contextId)
-      .map((turn) => this.#holderOf(turn));
+    const ofContext = (t: MemoryTurn) => t.caller === caller && t.tenant === tenant && t.contextId === contextId;
+    const holders = [...this.#turns.values()].filter(ofContext).map((turn) => this.#holderOf(turn));
     return holders.findLast((id) => this.#instances.isAlive(id)) ?? null;
   }
 
@@ -148,13 +150,17 @@ export class MemoryTaskStore implements TaskStore {
       return { kind: "deposed" };
     }
     refusePoison(creation.events);
-    const { tenant, caller, instance, attempt } = turn;
+    const { tenant, caller, attempt } = turn;
     const epoch = creation.epoch + 1;
+    const lease = { tenant, caller, owner: turn.instance, attempt, epoch };
     const events = numbered(creation.events, { after: 0, epoch, attempt });
     this.#tasks.set(task.taskId, {
-      ...{ tenant, caller, owner: instance, attempt, epoch, events, cancel: null },
+      ...head,
       ...task,
-      ...{ state: head.state, statusTimestamp: head.statusTimestamp, generation: events.length },
+      ...lease,
+      events,
+      generation: events.length,
+      cancel: null,
       snapshot: snapshot === null ? null : { generation: events.length, task: snapshot.task },
     });
     Object.assign(turn, { state: "bound", taskId: task.taskId, contextId: task.contextId, firstGeneration: 1 });
@@ -163,9 +169,7 @@ export class MemoryTaskStore implements TaskStore {
   }
 
   async append(writes: TaskWrite[]): Promise<AppendOutcome[]> {
-    if (new Set(writes.map((write) => write.taskId)).size < writes.length) {
-      throw new StoreError("rejected", "one statement takes one write per task");
-    }
+    refuseTwins(writes);
     for (const write of writes) refusePoison(write.events);
     return writes.map((write) => {
       const task = this.#tasks.get(write.taskId);
@@ -176,15 +180,9 @@ export class MemoryTaskStore implements TaskStore {
   }
 
   async settle(writes: TaskWrite[]): Promise<("committed" | "unsent" | "fenced")[]> {
-    return writes.map((write) => {
-      const task = this.#tasks.get(write.taskId);
-      const last = task?.events[write.expected + write.events.length - 1];
-      if (write.events.length > 0 && last?.epoch === write.epoch) return "committed";
-      if (task?.epoch !== write.epoch) return "fenced";
-      const turn = write.end === null ? undefined : this.#turns.get(write.end.turnId);
-      if (write.events.length === 0 && (write.end === null || (turn && !isLive(turn)))) return "committed";
-      return task.generation === write.expected ? "unsent" : "fenced";
-    });
+    return writes.map((write) =>
+      settledAs(write, { task: this.#tasks.get(write.taskId), turn: this.#turns.get(write.end?.turnId ?? "") }),
+    );
   }
 
   async readTask(taskId: string): Promise<TaskRow | null> {
@@ -194,7 +192,7 @@ export class MemoryTaskStore implements TaskStore {
 
   async readView(taskId: string): Promise<TaskView | null> {
     const task = this.#tasks.get(taskId);
-    return task === undefined ? null : this.#view(task);
+    return task ? this.#view(task) : null;
   }
 
   async readEvents(taskId: string, after: number, limit: number, maxBytes: number): Promise<EventRow[]> {
@@ -218,8 +216,8 @@ export class MemoryTaskStore implements TaskStore {
     const matching = [...this.#tasks.values()].filter((task) => matches(task, query)).sort(byStatus);
     const { after, pageSize } = query;
     const rest = after === null ? matching : matching.filter((task) => isBehind(task, after));
-    const views = rest.slice(0, pageSize).map((task) => this.#view(task));
-    return { views, totalSize: matching.length, more: rest.length > pageSize };
+    const page = rest.slice(0, pageSize).map((task) => this.#view(task));
+    return { views: page, totalSize: matching.length, more: rest.length > pageSize };
   }
 
   async countTasks(): Promise<{ state: TaskState; count: number }[]> {
@@ -340,10 +338,9 @@ export class MemoryTaskStore implements TaskStore {
     Object.assign(task, write.head);
     if (write.snapshot !== null) task.snapshot = { generation: task.generation, task: write.snapshot.task };
     if (write.cancelAnswered || isFinished(task)) task.cancel = null;
-    const first = write.firstOf === null ? undefined : this.#turns.get(write.firstOf);
-    if (first?.taskId === taskId && isLive(first)) {
+    const first = this.#turns.get(write.firstOf ?? "");
+    if (first?.taskId === taskId && isLive(first))
       Object.assign(first, { state: "bound", firstGeneration: generation + 1 });
-    }
     const settled = this.#turns.get(write.end?.turnId ?? releases ?? "");
     if (settled?.taskId !== taskId || !isLive(settled))
       return { kind: "committed", promoted: null, failed: this.#fail(task) };

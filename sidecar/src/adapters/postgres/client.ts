@@ -85,7 +85,8 @@ const NAME_REFUSED = new Set(["26000", "42P05"]);
 
 /** Behind a pooler that does not know prepared statements, goes on without names, and repeats the one that failed. */
 function withoutNamesIfRefused<A extends SqlDriverAdapter>(adapter: A, names: StatementNames): A {
-  const { queryRaw, executeRaw } = adapter;
+  const queryRaw = adapter.queryRaw.bind(adapter);
+  const executeRaw = adapter.executeRaw.bind(adapter);
   const guard = async <T>(run: () => Promise<T>): Promise<T> => {
     try {
       return await run();
@@ -96,7 +97,7 @@ function withoutNamesIfRefused<A extends SqlDriverAdapter>(adapter: A, names: St
       return run();
     }
   };
-  adapter.queryRaw = (query) => guard(() => queryRaw.call(adapter, query));
-  adapter.executeRaw = (query) => guard(() => executeRaw.call(adapter, query));
+  adapter.queryRaw = (query) => guard(() => queryRaw(query));
+  adapter.executeRaw = (query) => guard(() => executeRaw(query));
   return adapter;
 }

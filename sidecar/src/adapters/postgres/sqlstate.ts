@@ -35,12 +35,16 @@ const CONFLICTS = new Set(["40001", "40P01"]);
 /** Classes of errors that the content of the statement causes: data exception, constraint, program limit. */
 const CONTENT_CLASSES = new Set(["22", "23", "54"]);
 
+/** Mistakes of this program, which no repetition mends. */
+const BUGS = [TypeError, RangeError, ReferenceError, SyntaxError, Prisma.PrismaClientValidationError];
+
 /**
- * The error as the port describes it. `wrote` says whether the statement changes anything: only then does a lost reply
- * leave a doubt; a read can simply be repeated. In doubt a write counts as `unknown-outcome`.
+ * The error as the port describes it; a bug of this program as it is. `wrote` says whether the statement changes
+ * anything: only then does a lost reply leave a doubt; a read can simply be repeated. In doubt a write counts as
+ * `unknown-outcome`.
  */
-export function storeErrorOf(error: unknown, wrote: boolean): StoreError {
-  if (error instanceof StoreError) return error;
+export function storeErrorOf(error: unknown, wrote: boolean): unknown {
+  if (error instanceof StoreError || BUGS.some((bug) => error instanceof bug)) return error;
   const cause = driverCause(error);
   const code = cause?.originalCode;
   // Never the message of the driver: it can quote values of the row.

@@ -9,7 +9,10 @@ export interface EndRecord {
   taskId: string | null;
 }
 
-/** Ends a dispatched turn without a task where it is still ours (I2). An error reply gives up the dedupe key. */
+/**
+ * Ends a dispatched turn without a task where it is still ours (I2). An error reply gives up the dedupe key. The same
+ * end again counts as ended: the first reply may have been lost.
+ */
 export async function endUnboundTurn(
   prisma: PrismaClient,
   agent: string,
@@ -33,7 +36,12 @@ export async function endUnboundTurn(
       returning u.id
     )
     select
-      exists (select 1 from ended) as ended,
+      exists (select 1 from ended) or exists (
+        select 1 from turn u
+        where u.agent = ${agent} and u.id = ${end.turnId} and u.task_id is null and u.state = ${end.state}
+          and u.instance = ${end.instance} and u.epoch = ${end.epoch}::integer
+          and u.reply_body is not distinct from ${reply.body}::text
+      ) as ended,
       exists (select 1 from turn where agent = ${agent} and id = ${end.turnId}) as exists,
       (select task_id from turn where agent = ${agent} and id = ${end.turnId}) as "taskId"`;
   return rows[0] ?? { ended: false, exists: false, taskId: null };

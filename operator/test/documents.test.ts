@@ -1,0 +1,24 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { settings } from "../src/config.ts";
+import { conditionReasons, refuseReasons, skipReasons } from "../src/reasons.ts";
+
+const readme = readFileSync(fileURLToPath(new URL("../README.md", import.meta.url)), "utf8");
+
+function section(name: string): string {
+  const text = readme.split(`<!-- ${name} -->`)[1]?.split(`<!-- end of ${name} -->`)[0];
+  if (text === undefined) throw new Error(`README.md has no section ${name}`);
+  return text;
+}
+
+test("README.md explains every reason, and no other", () => {
+  const listed = [...section("reasons").matchAll(/^\| `(\w+)` \|/gm)].map(([, reason = ""]) => reason);
+  const known = Object.keys({ ...skipReasons, ...refuseReasons, ...conditionReasons });
+  expect(listed.toSorted()).toEqual(known.toSorted());
+});
+
+test("README.md has the table of settings", () => {
+  const rows = settings.map(({ name, defaultText, meaning }) => `| \`${name}\` | ${defaultText} | ${meaning} |`);
+  expect(section("settings").trim()).toBe(["| variable | default | meaning |", "|---|---|---|", ...rows].join("\n"));
+});

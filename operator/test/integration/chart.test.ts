@@ -1,0 +1,115 @@
+import { execFile } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseAllDocuments } from "yaml";
+import { type ControlPlane, startControlPlane } from "../../../e2e/cluster/control-plane.ts";
+import { locateTools } from "../../../e2e/cluster/tools/locate.ts";
+import type { KubernetesObject } from "../../src/kubernetes/objects.ts";
+import { webhookPaths } from "../../src/server/admission-server.ts";
+import { settings } from "../../src/config.ts";
+import { install, locateOperatorCluster, renderChart } from "../support/operator-cluster.ts";
+
+const located = locateOperatorCluster();
+const title = located.kind === "found" ? "" : ` (${located.how})`;
+const chart = fileURLToPath(new URL("../../../charts/durable-agent/", import.meta.url));
+const valueFiles = ["values.yaml", "values-ha.yaml", ...readdirSync(`${chart}ci`).map((file) => `ci/${file}`)];
+
+interface Rendered extends KubernetesObject {
+  spec?: { template?: { spec?: PodSpecJson }; maxUnavailable?: number };
+  webhooks?: { name: string; failurePolicy: string; clientConfig: { service: { path: string }; caBundle?: string } }[];
+  data?: unknown;
+  rules?: { resources: string[]; verbs: string[] }[];
+}
+interface PodSpecJson {
+  containers: { name: string; env?: { name: string }[]; securityContext?: object }[];
+  securityContext?: object;
+}
+
+async function render(...args: string[]): Promise<Rendered[]> {
+  return parseAllDocuments(await renderChart(args))
+    .map((document) => document.toJS() as Rendered | null)
+    .filter((object) => object !== null);
+}
+
+describe.skipIf(located.kind === "missing")(`the chart${title}`, () => {
+  let plane: ControlPlane;
+  beforeAll(async () => {
+    plane = await startControlPlane();
+    for (const namespace of [install.namespace, "agents", "more-agents"])
+      await plane.kubectl(["create", "namespace", namespace]);
+  });
+  afterAll(async () => {
+    await plane?.stop();
+  });
+
+  test.each(valueFiles)("with %s is what a real API server takes, field by field", async (file) => {
+    const rendered = await renderChart(["-f", `${chart}${file}`]);
+    await plane.kubectl(["apply", "--dry-run=server", "--validate=strict", "-f", "-"], rendered);
+  });
+
+  test.each(valueFiles)("with %s passes helm lint", async (file) => {
+    const helm = locateTools(["helm"], process.env);
+    const path = helm.kind === "found" ? (helm.paths["helm"] ?? "") : "";
+    const { stdout } = await promisify(execFile)(path, ["lint", "--strict", chart, "-f", `${chart}${file}`]);
+    expect(stdout).toContain("0 chart(s) failed");
+  });
+
+  test.each([
+    ["an unknown value", "--set=replica=2", "additional properties 'replica' not allowed"],
+    ["no replica", "--set=replicas=0", "minimum: got 0, want 1"],
+    ["an unknown level", "--set=logLevel=loud", "value must be one of"],
+    ["cert-manager without an issuer", "--set=certManager.enabled=true", "certManager.issuerRef.name is needed"],
+  ])("%s is refused", async (_title, argument, message) => {
+    await expect(renderChart([argument])).rejects.toThrow(message);
+  });
+
+  test("mints no certificate: the Secret is empty and the webhooks have no caBundle", async () => {
+    const objects = await render();
+    const secret = objects.find(
+      ({ kind, metadata }) => kind === "Secret" && metadata.name === "durable-agent-webhook-tls",
+    );
+    expect(secret?.data).toBeUndefined();
+    const webhooks = objects.flatMap((object) => object.webhooks ?? []);
+    expect(webhooks.map(({ clientConfig }) => clientConfig.caBundle)).toEqual([undefined, undefined]);
+    expect(webhooks.map(({ clientConfig }) => clientConfig.service.path)).toEqual(Object.values(webhookPaths));
+    expect(webhooks.map(({ failurePolicy }) => failurePolicy)).toEqual(["Fail", "Ignore"]);
+  });
+
+  test("tells the operator nothing that it does not know", async () => {
+    const known = new Set(settings.map(({ name }) => name));
+    const told = (await render("--set", "certManager.enabled=true", "--set", "certManager.issuerRef.name=x")).flatMap(
+      (object) =>
+        (object.spec?.template?.spec?.containers ?? []).flatMap(({ env = [] }) => env.map(({ name }) => name)),
+    );
+    expect(told.length).toBeGreaterThan(10);
+    expect(told.filter((name) => !known.has(name))).toEqual([]);
+  });
+
+  test("runs every pod at the restricted level", async () => {
+    const objects = await render("--set", "dev.enabled=true");
+    const specs = objects.flatMap((object) => object.spec?.template?.spec ?? []);
+    expect(specs).toHaveLength(4);
+    for (const { securityContext, containers } of specs) {
+      expect(securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } });
+      for (const container of containers) {
+        expect(container.securityContext).toMatchObject({
+          allowPrivilegeEscalation: false,
+          capabilities: { drop: ["ALL"] },
+        });
+      }
+    }
+  });
+
+  test("with watchNamespaces gives no permission in other namespaces", async () => {
+    const objects = await render("--set", "watchNamespaces={agents}");
+    const wide = objects.filter(({ kind }) => kind === "ClusterRole").flatMap(({ rules = [] }) => rules);
+    expect(wide.flatMap(({ resources }) => resources).toSorted()).toEqual([
+      "mutatingwebhookconfigurations",
+      "namespaces",
+    ]);
+    const narrow = objects.filter(({ kind, metadata }) => kind === "Role" && metadata.namespace === "agents");
+    expect(narrow).toHaveLength(1);
+  });
+});
