@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { claimDataDir } from "./adapters/embedded/data-dir.ts";
 import { startEmbeddedPostgres } from "./adapters/embedded/postgres.ts";
 import { type Database, openDatabase } from "./adapters/postgres/client.ts";
-import { PostgresTaskStore } from "./adapters/postgres/task-store.ts";
+import { openPostgresTaskStore } from "./adapters/postgres/task-store.ts";
 import { migrate, migrationsDirectory, schemaStatus } from "./adapters/postgres/migrate.ts";
 import { type Config, ConfigError, type SharedDatabase } from "./config.ts";
 import type { Logger } from "./flows/logger.ts";
@@ -71,7 +71,7 @@ function openShared(config: Config, shared: SharedDatabase, deps: { log: Logger;
 
 function openStore(config: Config, database: Database): TaskStore & RecoveryStore {
   const { prisma } = database;
-  return new PostgresTaskStore({
+  return openPostgresTaskStore({
     prisma,
     agent: config.agent.key,
     idempotencyWindowSeconds: config.idempotencyWindowSeconds,

@@ -65,6 +65,7 @@ async function pausedForAuth(context: FlowContext, rpc: Rpc, watch: TurnWatch): 
   const feed = context.feeds.open(progress.taskId);
   try {
     await feed.joined;
+    feed.observe(progress.firstGeneration, false);
     const after = progress.firstGeneration - 1;
     for await (const event of followTask({ feed, store, clock, log, after, signal: stop.signal })) {
       const parsed = event.kind === "status" || event.kind === "task" ? parseEvent(rpc.dialect, event.payload) : null;

@@ -74,6 +74,8 @@ async function* boundEvents(
   const feed = context.feeds.open(taskId);
   try {
     await feed.joined;
+    // What was committed before the feed was opened is in the log; without this it would be found by the safety poll.
+    feed.observe(lastGeneration(watch.progress) ?? after + 1, false);
     const events = streamTask(context, rpc, {
       feed,
       after,

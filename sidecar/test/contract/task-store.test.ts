@@ -3,7 +3,7 @@ import { afterAll, beforeAll } from "vitest";
 import { openDatabase, type Database } from "../../src/adapters/postgres/client.ts";
 import { systemClock } from "../../src/adapters/clock/system-clock.ts";
 import { MemoryTaskStore } from "../../src/adapters/memory/task-store.ts";
-import { PostgresTaskStore } from "../../src/adapters/postgres/task-store.ts";
+import { openPostgresTaskStore } from "../../src/adapters/postgres/task-store.ts";
 import { createDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/postgres.ts";
 import { describeTaskStore } from "./task-store.contract.ts";
@@ -24,7 +24,7 @@ afterAll(async () => {
 });
 
 describeTaskStore("Postgres", async ({ idempotencyWindowSeconds = WINDOW_SECONDS } = {}) => {
-  return new PostgresTaskStore({ prisma: database.prisma, agent: randomUUID(), idempotencyWindowSeconds });
+  return openPostgresTaskStore({ prisma: database.prisma, agent: randomUUID(), idempotencyWindowSeconds });
 });
 
 describeTaskStore("memory", async ({ idempotencyWindowSeconds = WINDOW_SECONDS } = {}) => {

@@ -14,6 +14,7 @@ export function describeTurns(open: OpenStore): void {
         state: "dispatched",
         epoch: 1,
         attempt: 1,
+        handovers: 0,
         instanceAlive: false,
         reply: null,
         firstGeneration: null,

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import pg from "pg";
 import { openDatabase } from "../../src/adapters/postgres/client.ts";
-import { PostgresTaskStore } from "../../src/adapters/postgres/task-store.ts";
+import { openPostgresTaskStore, type PostgresTaskStore } from "../../src/adapters/postgres/task-store.ts";
 import { waitFor } from "./wait.ts";
 
 /** A store, and a plain connection to the same database for what the port does not do. */
@@ -16,7 +16,7 @@ export interface TestRecord {
 export async function openTestRecord(url: string, options: { poolSize?: number } = {}): Promise<TestRecord> {
   const { prisma } = openDatabase({ url, poolSize: options.poolSize ?? 5 });
   const agentKey = randomUUID();
-  const store = new PostgresTaskStore({ prisma, agent: agentKey, idempotencyWindowSeconds: 3600 });
+  const store = openPostgresTaskStore({ prisma, agent: agentKey, idempotencyWindowSeconds: 3600 });
   const sql = new pg.Client({ connectionString: url });
   sql.on("error", () => undefined);
   await sql.connect();

@@ -34,6 +34,7 @@ export function turnOf(turn: NewTurn, state: TurnRow["state"]): MemoryTurn {
     state,
     epoch: 1,
     attempt: 1,
+    handovers: 0,
     reply: null,
     firstGeneration: null,
     lastGeneration: null,

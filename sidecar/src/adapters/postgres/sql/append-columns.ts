@@ -40,6 +40,9 @@ export interface AppendColumns {
   firstOf: (string | null)[];
   settles: boolean[];
   cancelAnswered: boolean[];
+  attempt: number[];
+  agentTaskId: (string | null)[];
+  agentContextId: (string | null)[];
 }
 
 /** One array per column, one element per event; `number` names the write. */
@@ -78,6 +81,9 @@ export function appendColumnsOf(writes: readonly LooseWrite[], numbers: readonly
     firstOf: column((write) => (write.events.length > 0 ? write.firstOf : null)),
     settles: column((write) => write.end !== null || write.releases !== undefined || isTerminalHead(write)),
     cancelAnswered: column((write) => write.cancelAnswered),
+    attempt: column((write) => write.attempt),
+    agentTaskId: column((write) => write.agentIds?.agentTaskId ?? null),
+    agentContextId: column((write) => write.agentIds?.agentContextId ?? null),
   };
 }
 

@@ -41,10 +41,12 @@ export async function appendEvents(
         ${writes.statusTimestamp}::timestamptz[], ${writes.contextId}::text[], ${writes.snapshot}::text[],
         ${writes.turnId}::text[], ${writes.turnState}::text[], ${writes.replyKind}::text[],
         ${writes.replyStatus}::integer[], ${writes.replyHeaders}::text[], ${writes.replyBody}::text[],
-        ${writes.firstOf}::text[], ${writes.settles}::boolean[], ${writes.cancelAnswered}::boolean[]
+        ${writes.firstOf}::text[], ${writes.settles}::boolean[], ${writes.cancelAnswered}::boolean[],
+        ${writes.attempt}::integer[], ${writes.agentTaskId}::text[], ${writes.agentContextId}::text[]
       ) as w (
         number, task_id, epoch, expected, count, state, status_timestamp, context_id, snapshot,
-        turn_id, turn_state, reply_kind, reply_status, reply_headers, reply_body, first_of, settles, cancel_answered
+        turn_id, turn_state, reply_kind, reply_status, reply_headers, reply_body, first_of, settles, cancel_answered,
+        attempt, agent_task_id, agent_context_id
       )
       limit ${writes.number.length}
     ),
@@ -72,6 +74,9 @@ export async function appendEvents(
         state = coalesce(h.state, t.state),
         status_timestamp = case when h.state is null then t.status_timestamp else h.status_timestamp end,
         context_id = coalesce(h.context_id, t.context_id),
+        attempt = case when h.agent_task_id is null then t.attempt else h.attempt end,
+        agent_task_id = coalesce(h.agent_task_id, t.agent_task_id),
+        agent_context_id = coalesce(h.agent_context_id, t.agent_context_id),
         snapshot = coalesce(h.snapshot, t.snapshot),
         snapshot_generation = case when h.snapshot is null then t.snapshot_generation else h.base + h.count end,
         queue_version = t.queue_version + h.settles::integer,

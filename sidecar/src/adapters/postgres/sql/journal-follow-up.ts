@@ -18,7 +18,10 @@ export interface FollowUpRecord {
   epoch: number;
 }
 
-/** Inserts a turn for an existing task, under the task's lock. No row: the caller has no such task (P9). */
+/**
+ * Inserts a turn for an existing task, under the task's lock. A message to a task whose owner is gone is nobody's: whoever
+ * claims the task takes it with it. No row: the caller has no such task (P9).
+ */
 export async function journalFollowUp(
   prisma: PrismaClient,
   agent: string,
@@ -70,7 +73,7 @@ export async function journalFollowUp(
       select
         ${turn.id}, ${agent}, ${turn.tenant}, ${turn.caller}, ${turn.purpose}, ${turn.dialect}, ${turn.method},
         ${turn.path}, ${turn.body}, ${turn.headers}::bytea, coalesce(${turn.contextId}::text, j.context_id), j.id,
-        case when j.owner_alive then j.owner else ${turn.self} end, j.turn_state, ${turn.aside}::boolean,
+        case when j.owner_alive then j.owner when ${turn.purpose} = 'call' then ${turn.self} else '' end, j.turn_state, ${turn.aside}::boolean,
         ${turn.dedupeKey}::text
       from judged j
       where j.verdict = 'inserted'

@@ -15,7 +15,7 @@ export async function takeTurn(
       for no key update
     ),
     taken as (
-      update turn u set state = 'dispatched'
+      update turn u set state = 'dispatched', instance = ${instance}
       where u.agent = ${agent} and u.id = ${turnId} and u.state = 'journaled'
         and case
           when u.task_id is null then u.instance = ${instance}

@@ -11,7 +11,7 @@ export const turnColumns = Prisma.sql`
   coalesce(u.context_id, t.context_id) as "contextId", u.task_id as "taskId",
   coalesce(t.owner, u.instance) as instance,
   (i.lease_until > now() and not i.draining) is true as "instanceAlive",
-  coalesce(t.epoch, u.epoch) as epoch, u.attempt, u.state, u.aside,
+  coalesce(t.epoch, u.epoch) as epoch, u.attempt, u.handovers, u.state, u.aside,
   u.reply_kind as "replyKind", u.reply_status as "replyStatus", u.reply_headers as "replyHeaders",
   u.reply_body as "replyBody", u.first_generation as "firstGeneration", u.last_generation as "lastGeneration"`;
 
@@ -32,6 +32,7 @@ export interface TurnRecord {
   instanceAlive: boolean;
   epoch: number;
   attempt: number;
+  handovers: number;
   state: TurnState;
   aside: boolean;
   replyKind: TurnReply["kind"] | null;

@@ -1,0 +1,164 @@
+import { randomUUID } from "node:crypto";
+import { Prisma } from "../../generated/client.ts";
+import type { ClaimedTask, ClaimedTurn, ClaimedWork, ClaimRequest, RecoveryStore } from "../../ports/recovery-store.ts";
+import { reading, type Scope, untilSettled, writing } from "./scope.ts";
+import { beginAttempt } from "./sql/begin-attempt.ts";
+import { claimTask } from "./sql/claim-task.ts";
+import { claimTasks } from "./sql/claim-tasks.ts";
+import { claimTurns } from "./sql/claim-turns.ts";
+import type { Claimer } from "./sql/claimable.ts";
+import { failCalls, goneInstances } from "./sql/fail-calls.ts";
+import { liveStates } from "./sql/fragments.ts";
+import { type Claimed, readClaimedTasks, readClaimedTurns } from "./sql/read-claims.ts";
+import { readPulses } from "./sql/read-pulses.ts";
+import { releaseWork } from "./sql/release-work.ts";
+import { sweepInstances } from "./sql/sweep-instances.ts";
+import { sweepTasks } from "./sql/sweep-tasks.ts";
+import { sweepTurns } from "./sql/sweep-turns.ts";
+import { type TaskRecord, taskRowOf } from "./sql/task-columns.ts";
+import { type TurnRecord, turnRowOf } from "./sql/turn-columns.ts";
+import { youngestInstance } from "./sql/youngest-instance.ts";
+
+/** Claims, hand-overs and retention in Postgres. */
+export function recoveryStore(scope: Scope): RecoveryStore {
+  const { prisma, agent, idempotencyWindowSeconds: windowSeconds } = scope;
+  const claims = new Claims(scope);
+  return {
+    readPulses: () => reading(() => readPulses(prisma, agent)),
+    claimWork: (request) => writing(() => claims.takeWork(request)),
+    claimTask: (taskId, claimer) => writing(() => claims.takeTask(taskId, claimer)),
+    beginAttempt: (turnId, owner) =>
+      writing(async () => {
+        const [record] = await beginAttempt(prisma, agent, { turnId, ...owner });
+        return record === undefined ? null : turnRowOf(record);
+      }),
+    releaseWork: (instance) => writing(() => releaseAll(scope, instance)),
+    releaseTurn: (turnId, owner) => writing(() => releaseOne(scope, turnId, owner)),
+    setDraining: (instance, draining) =>
+      writing(async () => {
+        await prisma.instance.updateMany({ where: { agent, id: instance }, data: { draining } });
+      }),
+    youngestInstance: (self) => reading(async () => (await youngestInstance(prisma, agent, self))[0]?.id ?? null),
+    failOrphanedCalls: (from) =>
+      writing(async () => {
+        const failed = await failCalls(prisma, { agent, windowSeconds }, goneInstances(agent, from));
+        return failed.map(({ id }) => id);
+      }),
+    sweep: (retentionSeconds, limit) =>
+      writing(async () => ({
+        tasks: await sweepTasks(prisma, agent, { retentionSeconds, limit }),
+        turns: await sweepTurns(prisma, agent, { retentionSeconds, limit }),
+        instances: await sweepInstances(prisma, agent, { retentionSeconds, limit }),
+      })),
+  };
+}
+
+/**
+ * Claims leave a receipt in the rows they take, and the rows are read back by it. So a claim whose reply was lost is not
+ * lost with it: the next one reads it back as well. Without that its work would be this instance's, with nobody at it.
+ */
+class Claims {
+  readonly #scope: Scope;
+  /** Claims that may have taken something and were not read back. */
+  readonly #unread = new Set<string>();
+
+  constructor(scope: Scope) {
+    this.#scope = scope;
+  }
+
+  async takeWork(request: ClaimRequest): Promise<ClaimedWork> {
+    const { prisma, idempotencyWindowSeconds: windowSeconds } = this.#scope;
+    const receipt = randomUUID();
+    const claimer = this.#claimer(request, receipt);
+    this.#unread.add(receipt);
+    const turns = await claimTurns(prisma, claimer, request);
+    const tasks = await claimTasks(prisma, claimer, { request, windowSeconds });
+    if (turns + tasks === 0) this.#unread.delete(receipt);
+    const receipts = [...this.#unread];
+    if (receipts.length === 0) return { turns: [], tasks: [] };
+    const work = await this.#read(request.self, receipts);
+    for (const read of receipts) this.#unread.delete(read);
+    return work;
+  }
+
+  async takeTask(taskId: string, claimer: { self: string; selfPodUid: string }): Promise<ClaimedTask | null> {
+    const { prisma, idempotencyWindowSeconds: windowSeconds } = this.#scope;
+    const receipt = randomUUID();
+    try {
+      const outcome = await untilSettled(`claim task ${taskId}`, () =>
+        claimTask(prisma, this.#claimer(claimer, receipt), { taskId, windowSeconds }),
+      );
+      if (outcome === "not-free") return null;
+      const { tasks } = await this.#read(claimer.self, [receipt]);
+      return tasks[0] ?? null;
+    } catch (error) {
+      this.#unread.add(receipt);
+      throw error;
+    }
+  }
+
+  #claimer({ self, selfPodUid }: { self: string; selfPodUid: string }, receipt: string): Claimer {
+    return { agent: this.#scope.agent, self, selfPodUid, receipt };
+  }
+
+  async #read(self: string, receipts: string[]): Promise<ClaimedWork> {
+    const { prisma, agent } = this.#scope;
+    const turns = (await readClaimedTurns(prisma, agent, { self, receipts })).map(claimedTurnOf);
+    const tasks = await readClaimedTasks(prisma, agent, { self, receipts });
+    const turnOf = new Map(turns.map((claimed) => [claimed.turn.taskId, claimed]));
+    return {
+      turns: turns.filter(({ turn }) => turn.taskId === null),
+      tasks: tasks.map((record) => claimedTaskOf(record, turnOf.get(record.taskId) ?? null)),
+    };
+  }
+}
+
+function claimedTurnOf({ claim, ...record }: Claimed<TurnRecord>): ClaimedTurn {
+  const [, before, pod] = claim.split(" ");
+  return { turn: turnRowOf(record), before: before as ClaimedTurn["before"], samePod: pod === "same" };
+}
+
+function claimedTaskOf({ claim, ...record }: Claimed<TaskRecord>, turn: ClaimedTurn | null): ClaimedTask {
+  return { task: taskRowOf(record), turn, samePod: claim.endsWith(" same") };
+}
+
+async function releaseAll(scope: Scope, instance: string): Promise<{ taskIds: string[]; turnIds: string[] }> {
+  const { prisma, agent, idempotencyWindowSeconds: windowSeconds } = scope;
+  // Only the agent that has the task can answer a call, so nobody else is given it.
+  const calls = await failCalls(prisma, { agent, windowSeconds }, Prisma.sql`select ${instance}::text`);
+  const taskIds: string[] = [];
+  const turnIds = calls.map(({ id }) => id);
+  const tasks = Prisma.sql`(
+    t.state <> 'input-required' or exists (
+      select 1 from turn u
+      where u.agent = ${agent} and u.task_id = t.id and u.state in ${liveStates} and u.purpose = 'send'
+    )
+  )`;
+  return untilSettled(`release the work of ${instance}`, async () => {
+    const records = await releaseWork(prisma, { agent, instance, tasks, turns: Prisma.sql`true` });
+    for (const { taskId, turnId, again } of records) {
+      if (turnId !== null) turnIds.push(turnId);
+      else if (taskId !== null && !again) taskIds.push(taskId);
+    }
+    return records.some(({ again }) => again) ? "again" : { taskIds, turnIds };
+  });
+}
+
+async function releaseOne(
+  scope: Scope,
+  turnId: string,
+  { instance, epoch }: { instance: string; epoch: number },
+): Promise<boolean> {
+  const { prisma, agent } = scope;
+  const tasks = Prisma.sql`t.epoch = ${epoch}::integer and t.id = (
+    select u.task_id from turn u
+    where u.agent = ${agent} and u.id = ${turnId} and u.purpose = 'send'
+      and u.state in ('journaled', 'dispatched', 'bound')
+  )`;
+  const turns = Prisma.sql`u.id = ${turnId} and u.epoch = ${epoch}::integer`;
+  return untilSettled(`release turn ${turnId}`, async () => {
+    const records = await releaseWork(prisma, { agent, instance, tasks, turns });
+    if (records.some(({ again }) => again)) return "again";
+    return records.some((record) => record.turnId === turnId);
+  });
+}

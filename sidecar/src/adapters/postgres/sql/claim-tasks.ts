@@ -1,0 +1,54 @@
+import { Prisma, type PrismaClient } from "../../../generated/client.ts";
+import type { ClaimRequest } from "../../../ports/recovery-store.ts";
+import { type Claimer, distinctHolders, goneHolders, silentInstances } from "./claimable.ts";
+import { liveStates } from "./fragments.ts";
+import { takeTasks } from "./take-tasks.ts";
+
+/** Candidates per row that is wanted: what other claimers hold is skipped, and there shall be enough behind it. */
+const CANDIDATES = 16;
+
+/**
+ * Takes unfinished tasks of owners that are gone and that need somebody: an agent was at work, or a turn has not ended.
+ * What another claimer holds at this moment is left to it. Returns how many.
+ */
+export async function claimTasks(
+  prisma: PrismaClient,
+  claimer: Claimer,
+  { request, windowSeconds }: { request: ClaimRequest; windowSeconds: number },
+): Promise<number> {
+  const { agent, selfPodUid } = claimer;
+  const { turns, tasks } = distinctHolders(agent);
+  const most = request.limit * CANDIDATES;
+  const seen = Prisma.sql`
+    ${tasks},
+    ${turns},
+    ${silentInstances(claimer, request)},
+    ${goneHolders(claimer, Prisma.sql`(select holder from owners union select holder from holders)`)},
+    working as materialized (
+      select t.id
+      from gone g
+      join task t on t.agent = ${agent} and t.owner = g.holder
+      where t.finished_at is null and t.state <> 'input-required'
+      limit ${most}
+    ),
+    waiting as materialized (
+      select u.task_id as id
+      from gone g
+      join turn u on u.agent = ${agent} and u.instance = g.holder and u.state in ${liveStates}
+      join task t on t.agent = ${agent} and t.id = u.task_id
+      left join instance i on i.agent = ${agent} and i.id = t.owner
+      where u.purpose = 'send' and t.finished_at is null and (i.id is null or i.id in (select id from silent))
+      limit ${most}
+    ),
+    seen as materialized (
+      select
+        t.id, t.owner, t.epoch, t.queue_version,
+        coalesce(i.pod_uid = ${selfPodUid} and i.pod_uid <> '', false) as same_pod
+      from (select id from working union select id from waiting) c
+      join task t on t.agent = ${agent} and t.id = c.id
+      left join instance i on i.agent = ${agent} and i.id = t.owner
+      where i.id is null or i.id in (select id from silent)
+    )`;
+  const selection = { seen, wait: Prisma.sql`skip locked`, limit: request.limit, windowSeconds };
+  return (await takeTasks(prisma, claimer, selection)).taken;
+}
