@@ -71,17 +71,26 @@ function openShared(config: Config, shared: SharedDatabase, deps: { log: Logger;
 
 function openStore(config: Config, database: Database): TaskStore & RecoveryStore {
   const { prisma } = database;
-  return openPostgresTaskStore({ prisma, agent: config.agent.key, idempotencyWindowSeconds: config.idempotencyWindowSeconds });
+  return openPostgresTaskStore({
+    prisma,
+    agent: config.agent.key,
+    idempotencyWindowSeconds: config.idempotencyWindowSeconds,
+  });
 }
 
 /** Waits for an older schema to be migrated and for a database that does not answer yet; refuses a newer one. */
-async function untilCompatible(database: Database, deps: { log: Logger; clock: Clock }, signal: AbortSignal): Promise<void> {
+async function untilCompatible(
+  database: Database,
+  deps: { log: Logger; clock: Clock },
+  signal: AbortSignal,
+): Promise<void> {
   let told = "";
   while (!signal.aborted) {
     const status = await schemaStatus(database.prisma);
     if (status === "current") return;
     if (status === "newer") throw new Error("the database schema is newer than this sidecar: use a newer image");
-    if (status !== told) deps.log.warn({ schema: status }, status === "older" ? "waiting for migrations" : "waiting for Postgres");
+    if (status !== told)
+      deps.log.warn({ schema: status }, status === "older" ? "waiting for migrations" : "waiting for Postgres");
     told = status;
     await deps.clock.sleep(SCHEMA_POLL_MS, signal);
   }

@@ -62,7 +62,10 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
   const pool = openAgentPool(config.agent.url.href);
   const agent = openHttpAgent({ pool, agentUrl: config.agent.url.href });
   const profile = new AgentProfile(agent, clock);
-  const commits = new GroupCommit(store, clock, { onCommit: (seconds, writes) => metrics.commit(seconds, writes) });
+  const commits = new GroupCommit(store, clock, {
+    onCommit: (seconds, writes) => metrics.commit(seconds, writes),
+    onFailure: (error) => log.warn({ err: error }, "events not committed yet, trying again"),
+  });
   const board = new TurnBoard({ store, relay, clock, log });
   const taker = new WorkTaker();
   const presence = new AgentPresence();
@@ -177,6 +180,7 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
       await board.stop();
       await Promise.all([app.close(), admin.close()]);
       await instance.stop();
+      await commits.stop();
       await relay.close();
       await agent.close();
       await record.close();
@@ -203,7 +207,7 @@ function openRelay(config: Config, log: Logger): Relay {
   }
   const shared = config.database.kind === "shared";
   if (shared) log.warn({}, "DATABASE_URL without NATS_URL: other instances are told nothing, they poll; set NATS_URL");
-  return new MemoryRelay(new MemoryRelayHub(), { reachesAll: !shared });
+  return new MemoryRelay(new MemoryRelayHub(), { reachesAll: !shared, log });
 }
 
 /** Asks for the card until the agent has answered once: readiness waits for it. */
@@ -217,4 +221,3 @@ function probeAgent(profile: AgentProfile, clock: typeof systemClock): () => voi
   })();
   return () => stopped.abort();
 }
-

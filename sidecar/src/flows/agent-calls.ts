@@ -52,7 +52,12 @@ export function callAgent(
   const method = methodName(origin.dialect, call.operation);
   if (!method) throw new Error(`${call.operation} has no method in dialect ${origin.dialect}`);
   const body = callEnvelope(call.id ?? JSON.stringify(randomUUID()), method, call.params);
-  const request = { method: "POST" as const, path: origin.path, headers: { ...origin.headers, "content-type": "application/json" }, body };
+  const request = {
+    method: "POST" as const,
+    path: origin.path,
+    headers: { ...origin.headers, "content-type": "application/json" },
+    body,
+  };
   return context.agent.exchange(request, call.signal ? { signal: call.signal } : {});
 }
 

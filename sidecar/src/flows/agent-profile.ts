@@ -52,7 +52,12 @@ export class AgentProfile {
 
   async #read(): Promise<void> {
     for (const path of ["/.well-known/agent-card.json", "/.well-known/agent.json"]) {
-      const exchange = await this.#agent.exchange({ method: "GET", path, headers: { accept: "application/json" }, body: null });
+      const exchange = await this.#agent.exchange({
+        method: "GET",
+        path,
+        headers: { accept: "application/json" },
+        body: null,
+      });
       if (exchange.kind === "events") exchange.events.close();
       if (exchange.kind === "failed") break;
       this.#answered = true;

@@ -50,7 +50,10 @@ function recognise(context: FlowContext, card: CardAddress): (call: RpcCall) => 
       const error = a2aError(known.dialect, name, "The request id must be a string, an integer or null.");
       return { method, answered: errorAnswer(rpc, error) };
     }
-    return { method, answered: await orUnavailable<Answer | "pass-through">(rpc, () => answerOperation(context, rpc, card)) };
+    return {
+      method,
+      answered: await orUnavailable<Answer | "pass-through">(rpc, () => answerOperation(context, rpc, card)),
+    };
   };
 }
 

@@ -11,7 +11,7 @@ import type { FlowContext } from "./flow-context.ts";
 import { followTask } from "./follow-task.ts";
 import { retryStore } from "./retry-store.ts";
 import { errorAnswer, resultAnswer, type Rpc, unavailableAnswer } from "./rpc.ts";
-import { foldOf } from "./task-recorder.ts";
+import { foldOf } from "./fold-view.ts";
 import type { TurnEnded, TurnWatch } from "./turn-board.ts";
 
 /** One row is read whatever its size. */
@@ -125,7 +125,8 @@ async function answerTask(context: FlowContext, rpc: Rpc, waited: WaitedTurn, ta
   if (unsent) return errorAnswer(rpc, terminalSendError(rpc.dialect, id, view.task.state));
   const { historyLength } = waited.send;
   const [only] = view.tail;
-  if (view.task.generation === 1 && only?.kind === "task") return resultAnswer(rpc, withHistory(rpc, only.payload, historyLength));
+  if (view.task.generation === 1 && only?.kind === "task")
+    return resultAnswer(rpc, withHistory(rpc, only.payload, historyLength));
   return resultAnswer(rpc, wrapTask(rpc.dialect, taskText(foldOf(view), { historyLength })));
 }
 
@@ -133,5 +134,7 @@ async function answerTask(context: FlowContext, rpc: Rpc, waited: WaitedTurn, ta
 function withHistory(rpc: Rpc, payload: string, historyLength: number | null): string {
   if (historyLength === null) return payload;
   const event = parseEvent(rpc.dialect, payload);
-  return event.kind === "task" ? wrapTask(rpc.dialect, taskText(openFold(rpc.dialect, event.task), { historyLength })) : payload;
+  return event.kind === "task"
+    ? wrapTask(rpc.dialect, taskText(openFold(rpc.dialect, event.task), { historyLength }))
+    : payload;
 }

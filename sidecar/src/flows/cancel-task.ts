@@ -12,7 +12,7 @@ import { parseTaskParams } from "../protocol/params.ts";
 import type { Answer } from "./answer.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { errorAnswer, refuseTask, resultAnswer, type Rpc } from "./rpc.ts";
-import { foldOf } from "./task-recorder.ts";
+import { foldOf } from "./fold-view.ts";
 import type { TaskFeed } from "./task-feeds.ts";
 
 /** An owner that has not taken the mark by then is deposed. */
@@ -49,7 +49,11 @@ async function answerTerminal(context: FlowContext, rpc: Rpc, task: TaskRow): Pr
   return errorAnswer(rpc, cancelTerminalError(rpc.dialect, task.taskId, task.state));
 }
 
-async function awaitOutcome(context: FlowContext, rpc: Rpc, marked: { task: TaskRow; feed: TaskFeed }): Promise<Answer> {
+async function awaitOutcome(
+  context: FlowContext,
+  rpc: Rpc,
+  marked: { task: TaskRow; feed: TaskFeed },
+): Promise<Answer> {
   const { taskId } = marked.task;
   const startedMs = context.clock.monotonicMs();
   let task: TaskRow | null = marked.task;
@@ -64,7 +68,8 @@ async function awaitOutcome(context: FlowContext, rpc: Rpc, marked: { task: Task
     if (!task.cancel) return answerCurrent(context, rpc, taskId);
     const waitedMs = context.clock.monotonicMs() - startedMs;
     const untaken = !task.cancel.taken && (waitedMs >= TAKE_PATIENCE_MS || !task.ownerAlive);
-    if (untaken && owner === task.owner && (await deposeAndCancel(context, taskId))) return answerCurrent(context, rpc, taskId);
+    if (untaken && owner === task.owner && (await deposeAndCancel(context, taskId)))
+      return answerCurrent(context, rpc, taskId);
     if (waitedMs >= ANSWER_PATIENCE_MS || rpc.call.signal.aborted) return answerCurrent(context, rpc, taskId);
   }
 }

@@ -8,7 +8,7 @@ import { elements, isArray, member, text } from "../protocol/raw-json.ts";
 import { abandonRun } from "./abandon-run.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { retryStore } from "./retry-store.ts";
-import type { OpenSend } from "./run-turn.ts";
+import type { OpenSend } from "./open-turn.ts";
 import { TaskRecorder } from "./task-recorder.ts";
 
 /** An event that names a task. */
@@ -52,7 +52,9 @@ export async function createTask(
       agentTaskId: event.taskId,
       snapshotChars: 0,
       tailChars: creation.event.payload.length,
-      turn: creation.creation.end ? null : { id: turn.row.id, hidden: null, firstGeneration: 1, ended: false, origin: turn.origin },
+      turn: creation.creation.end
+        ? null
+        : { id: turn.row.id, hidden: null, firstGeneration: 1, ended: false, origin: turn.origin },
     });
     announceCreation(context, recorder, creation, outcome.promoted);
     return recorder;

@@ -99,7 +99,9 @@ export class Drain implements Lifetime {
     this.#deps.setDraining(true);
     log.info({ graceMs: this.#deps.graceMs }, "draining");
     const marked = () => context.recovery.setDraining(settings.instanceId, true);
-    await retryStore(context, marked, STORE_PATIENCE_MS).catch(() => log.warn({}, "drain not marked, the store is away"));
+    await retryStore(context, marked, STORE_PATIENCE_MS).catch(() =>
+      log.warn({}, "drain not marked, the store is away"),
+    );
     const quietUntilMs = Math.min(startedMs + QUIET_MS, this.#deadlineMs);
     while (clock.monotonicMs() < this.#deadlineMs && (this.#deps.busy() > 0 || clock.monotonicMs() < quietUntilMs)) {
       await clock.sleep(CHECK_MS);
@@ -113,8 +115,15 @@ export class Drain implements Lifetime {
   async #release(context: FlowContext): Promise<void> {
     const { recovery, settings, recorders, board, relay, log } = context;
     // What is recorded so far must be committed under the old epoch before the task is given up.
-    await Promise.race([Promise.all(recorders.all().map((recorder) => recorder.settled())), context.clock.sleep(STORE_PATIENCE_MS)]);
-    const released = await retryStore(context, () => recovery.releaseWork(settings.instanceId), STORE_PATIENCE_MS).catch(() => null);
+    await Promise.race([
+      Promise.all(recorders.all().map((recorder) => recorder.settled())),
+      context.clock.sleep(STORE_PATIENCE_MS),
+    ]);
+    const released = await retryStore(
+      context,
+      () => recovery.releaseWork(settings.instanceId),
+      STORE_PATIENCE_MS,
+    ).catch(() => null);
     if (!released) {
       log.warn({}, "work not handed over, the store is away: it is taken over when the lease has run out");
       return;

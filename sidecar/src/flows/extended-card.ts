@@ -13,7 +13,11 @@ export interface CardAddress {
   originOf: (headers: Record<string, string | string[] | undefined>) => string;
 }
 
-export async function answerExtendedCard(context: FlowContext, rpc: Rpc, address: CardAddress): Promise<Answer | "pass-through"> {
+export async function answerExtendedCard(
+  context: FlowContext,
+  rpc: Rpc,
+  address: CardAddress,
+): Promise<Answer | "pass-through"> {
   const { path, headers } = rpc.call.request;
   const forwarded = forwardRequestHeaders(headers);
   delete forwarded["content-length"];
@@ -25,7 +29,11 @@ export async function answerExtendedCard(context: FlowContext, rpc: Rpc, address
   const parsed = parseReply(reply.body);
   const replyHeaders = forwardResponseHeaders(reply.headers, { bodyChanged: true });
   if (parsed.kind !== "result") return { kind: "json", status: reply.status, headers: replyHeaders, body: reply.body };
-  const card = rewriteCard(parsed.result, { agentUrl: address.agentUrl, publicUrl: address.publicUrl, requestOrigin: address.originOf(headers) });
+  const card = rewriteCard(parsed.result, {
+    agentUrl: address.agentUrl,
+    publicUrl: address.publicUrl,
+    requestOrigin: address.originOf(headers),
+  });
   const body = card.changed ? resultEnvelope(rpc.id, card.text) : reply.body;
   return { kind: "json", status: reply.status, headers: replyHeaders, body };
 }

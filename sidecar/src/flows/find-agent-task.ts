@@ -7,7 +7,7 @@ import { parseReply } from "../protocol/jsonrpc.ts";
 import { elements, isArray, member, oneLine, quote, text } from "../protocol/raw-json.ts";
 import { callAgent } from "./agent-calls.ts";
 import type { FlowContext } from "./flow-context.ts";
-import type { OpenSend } from "./run-turn.ts";
+import type { OpenSend } from "./open-turn.ts";
 
 /** Newest first, and the run is recent: the first page holds it or nobody does. */
 const PAGE_SIZE = 100;

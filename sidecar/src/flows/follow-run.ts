@@ -6,8 +6,7 @@ import { isAtRest } from "../domain/task-state.ts";
 import { parseTask } from "../protocol/events.ts";
 import { type CallOrigin, getAgentTask, subscribeAtAgent, TASK_NOT_FOUND } from "./agent-calls.ts";
 import type { FlowContext } from "./flow-context.ts";
-import { continueLostRun, type RunLoss } from "./lost-run.ts";
-import type { OpenSend } from "./run-turn.ts";
+import type { OpenSend } from "./open-turn.ts";
 import { QUIET_MS, recordSource, type SourceEnd } from "./record-source.ts";
 import type { TaskRecorder } from "./task-recorder.ts";
 
@@ -20,86 +19,93 @@ const CATCH_UP_PAUSE_MS = 20;
 /** A subscription that closes cleanly this often while the agent's Task is still live: nothing runs any more. */
 const MAX_IDLE_SUBSCRIPTIONS = 2;
 
+/**
+ * How following a run ended. `over`: the turn has ended, or is somebody else's. `gone`: the agent does not know the task
+ * any more. `died`: its process ended. `refused`: it never got the message. All but `over` leave the turn to be settled.
+ */
+export type RunEnd = "over" | "gone" | "died" | "refused";
+
 interface Run {
   context: FlowContext;
   recorder: TaskRecorder;
-  /** The turn that is running; null when the agent goes on without one. */
-  turn: OpenSend | null;
   origin: CallOrigin;
   /** What a run is that shows no sign of life: over, or (when re-attaching to it) lost. */
-  idleIs: "done" | "gone";
+  idleIs: "over" | "gone";
 }
 
 /** What the agent's own Task says: `ended` = the turn is over, `live` = work may go on. */
-type Standing = "ended" | "live" | Exclude<RunLoss, "refused"> | "unclear";
+type Standing = "ended" | "live" | "gone" | "died" | "unclear";
 
 /** After the turn's own stream has ended without rest. */
-export async function closeRun(context: FlowContext, recorder: TaskRecorder, turn: OpenSend, end: SourceEnd): Promise<void> {
-  if (end.kind === "rest" || end.kind === "lost") return;
-  const run: Run = { context, recorder, turn, origin: turn.origin, idleIs: "done" };
+export async function closeRun(
+  context: FlowContext,
+  recorder: TaskRecorder,
+  turn: OpenSend,
+  end: SourceEnd,
+): Promise<RunEnd> {
+  if (end.kind === "rest" || end.kind === "lost") return "over";
+  const run: Run = { context, recorder, origin: turn.origin, idleIs: "over" };
   const standing = end.kind === "broken" ? await probeAfterBreak(run) : await askAgent(run);
-  if (await isOver(run, standing)) return;
-  await followSubscriptions(run, 1);
+  return endOf(run, standing) ?? (await followSubscriptions(run, 1));
 }
 
 /** After a reply that left the run going: a non-blocking send, or one the agent gave up waiting for. */
-export async function followRun(context: FlowContext, recorder: TaskRecorder, turn: OpenSend): Promise<void> {
-  await followSubscriptions({ context, recorder, turn, origin: turn.origin, idleIs: "done" }, 0);
+export function followRun(context: FlowContext, recorder: TaskRecorder, turn: OpenSend): Promise<RunEnd> {
+  return followSubscriptions({ context, recorder, origin: turn.origin, idleIs: "over" }, 0);
 }
 
 /**
  * After the sidecar beside a living agent was restarted: takes in what the agent's Task says, and goes on recording a
  * run that is still there. A run that is not is lost.
  */
-export async function reattach(
-  context: FlowContext,
-  recorder: TaskRecorder,
-  run: { turn: OpenSend | null; origin: CallOrigin },
-): Promise<void> {
-  const attached: Run = { context, recorder, ...run, idleIs: "gone" };
-  if (!(await isOver(attached, await askAgent(attached)))) await followSubscriptions(attached, 1);
+export async function reattach(context: FlowContext, recorder: TaskRecorder, origin: CallOrigin): Promise<RunEnd> {
+  const run: Run = { context, recorder, origin, idleIs: "gone" };
+  return endOf(run, await askAgent(run)) ?? (await followSubscriptions(run, 1));
 }
 
-async function followSubscriptions(run: Run, idleBefore: number): Promise<void> {
+async function followSubscriptions(run: Run, idleBefore: number): Promise<RunEnd> {
   const { context, recorder, origin } = run;
   for (let idle = idleBefore; ; ) {
-    const subscription = await subscribeAtAgent(context, origin, { agentTaskId: recorder.agentTaskId, patienceMs: SUBSCRIBE_PATIENCE_MS });
+    const subscription = await subscribeAtAgent(context, origin, {
+      agentTaskId: recorder.agentTaskId,
+      patienceMs: SUBSCRIBE_PATIENCE_MS,
+    });
     let broken = false;
     if (subscription.kind === "open") {
       const before = recorder.generation;
       const { events, iterator, first } = subscription;
       const source = { events, iterator, first, kind: "subscription" } as const;
-      const end = await recordSource(context, recorder, source, { onQuiet: () => onQuiet(run), beforeRest: () => catchUp(run) });
-      if (end.kind === "rest" || end.kind === "lost") return;
+      const end = await recordSource(context, recorder, source, {
+        onQuiet: () => onQuiet(run),
+        beforeRest: () => catchUp(run),
+      });
+      if (end.kind === "rest" || end.kind === "lost") return "over";
       broken = end.kind === "broken";
       idle = recorder.generation > before ? 0 : idle + 1;
     } else if (subscription.kind === "failed") {
       broken = true;
     } else if (subscription.kind === "error" && subscription.code !== TASK_NOT_FOUND) {
-      if (!(await isOver(run, await askAgent(run)))) await pollAgent(run);
-      return;
+      return endOf(run, await askAgent(run)) ?? (await pollAgent(run));
     } else {
       idle += 1;
     }
     const standing = broken ? await probeAfterBreak(run) : await askAgent(run);
-    if (await isOver(run, standing)) return;
+    const end = endOf(run, standing);
+    if (end !== null) return end;
     if (idle >= MAX_IDLE_SUBSCRIPTIONS || subscription.kind === "closed" || subscription.kind === "error") {
-      if (run.idleIs === "gone") return continueLostRun(context, run.turn, recorder, "gone");
-      return recorder.endTurn();
+      if (run.idleIs === "over") recorder.endTurn();
+      return run.idleIs;
     }
   }
 }
 
-/** Whether the turn is over; ends it where the run was lost. */
-async function isOver(run: Run, standing: Standing): Promise<boolean> {
-  const { recorder } = run;
-  if (recorder.lost || recorder.resting) return true;
-  if (standing === "gone" || standing === "died") {
-    await continueLostRun(run.context, run.turn, recorder, standing);
-    return true;
-  }
-  if (standing === "ended") recorder.endTurn();
-  return standing === "ended";
+/** How the run has ended; null while it goes on. */
+function endOf({ recorder }: Run, standing: Standing): RunEnd | null {
+  if (recorder.lost || recorder.resting) return "over";
+  if (standing === "gone" || standing === "died") return standing;
+  if (standing !== "ended") return null;
+  recorder.endTurn();
+  return "over";
 }
 
 async function askAgent(run: Run): Promise<Standing> {
@@ -134,22 +140,24 @@ async function probeAfterBreak(run: Run): Promise<Standing> {
   }
 }
 
-async function pollAgent(run: Run): Promise<void> {
+async function pollAgent(run: Run): Promise<RunEnd> {
   const { context, recorder } = run;
   let quietMs = 0;
   for (let delayMs = FIRST_POLL_MS; ; delayMs = Math.min(delayMs * 2, MAX_POLL_MS)) {
     await context.clock.sleep(delayMs);
     const before = recorder.generation;
-    if (recorder.lost || (await isOver(run, await askAgent(run)))) return;
+    const end = endOf(run, await askAgent(run));
+    if (end !== null) return end;
     quietMs = recorder.generation > before ? 0 : quietMs + delayMs;
-    if (quietMs >= QUIET_MS && (await yieldQueue(run))) return;
+    if (quietMs >= QUIET_MS && (await yieldQueue(run))) return "over";
   }
 }
 
 /** A subscription that has gone quiet: the agent's own Task tells whether it only hangs (Python 1.x after a restart). */
 async function onQuiet(run: Run): Promise<"read-on" | "stop"> {
   const standing = await askAgent(run);
-  if (standing !== "live" && standing !== "unclear" && (await isOver(run, standing))) return "stop";
+  // A lost run is asked about once more after the source is closed.
+  if (endOf(run, standing) !== null) return "stop";
   return (await yieldQueue(run)) ? "stop" : "read-on";
 }
 

@@ -7,7 +7,7 @@ import { quote } from "../protocol/raw-json.ts";
 import type { Answer } from "./answer.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { errorAnswer, resultAnswer, type Rpc } from "./rpc.ts";
-import { foldOf } from "./task-recorder.ts";
+import { foldOf } from "./fold-view.ts";
 
 type Position = { statusTimestamp: string; taskId: string };
 
@@ -16,13 +16,25 @@ export async function answerList(context: FlowContext, rpc: Rpc): Promise<Answer
   if (params.kind === "bad") return errorAnswer(rpc, params.error);
   const { tenant, contextId, state, statusTimestampAfter, pageSize, pageToken } = params.value;
   const after = pageToken === "" ? null : openToken(pageToken);
-  if (after === "bad") return errorAnswer(rpc, a2aError(rpc.dialect, "invalid-params", "pageToken is not one of this server's."));
-  const page = await context.store.listTasks({ tenant, caller: rpc.caller, contextId, state, statusTimestampAfter, pageSize, after });
+  if (after === "bad")
+    return errorAnswer(rpc, a2aError(rpc.dialect, "invalid-params", "pageToken is not one of this server's."));
+  const page = await context.store.listTasks({
+    tenant,
+    caller: rpc.caller,
+    contextId,
+    state,
+    statusTimestampAfter,
+    pageSize,
+    after,
+  });
   const last = page.views.at(-1);
   const next = page.more && last ? tokenFor(last) : "";
   const tasks = page.views.map((view) => listedTask(view, params.value)).join(",");
   const { totalSize } = page;
-  return resultAnswer(rpc, `{"tasks":[${tasks}],"nextPageToken":${quote(next)},"pageSize":${pageSize},"totalSize":${totalSize}}`);
+  return resultAnswer(
+    rpc,
+    `{"tasks":[${tasks}],"nextPageToken":${quote(next)},"pageSize":${pageSize},"totalSize":${totalSize}}`,
+  );
 }
 
 function listedTask(view: TaskView, params: ListParams): string {

@@ -29,7 +29,8 @@ export async function answerPush(context: FlowContext, rpc: Rpc): Promise<Answer
   const reachable = task.ownerAlive || task.owner === context.settings.instanceId;
   if (!reachable) return answerFromStore(context, rpc, { taskId, configId });
   const reply = await callOwner(context, rpc, task);
-  if (!reply) return errorAnswer(rpc, a2aError(rpc.dialect, "internal", "The agent that runs this task did not answer."));
+  if (!reply)
+    return errorAnswer(rpc, a2aError(rpc.dialect, "internal", "The agent that runs this task did not answer."));
   if (reply.kind === "result") await keepConfig(context, rpc, { taskId, configId, result: reply.payload });
   return answerReply(rpc, reply);
 }
@@ -94,7 +95,10 @@ async function answerFromStore(
   const rows = (await context.store.listPushConfigs(asked.taskId)).filter((row) => row.dialect === rpc.dialect);
   const configs = rows.map((row) => context.seal.open(row.sealed));
   if (rpc.operation === "push-list") {
-    return resultAnswer(rpc, rpc.dialect === "0.3" ? `[${configs.join(",")}]` : `{"configs":[${configs.join(",")}],"nextPageToken":""}`);
+    return resultAnswer(
+      rpc,
+      rpc.dialect === "0.3" ? `[${configs.join(",")}]` : `{"configs":[${configs.join(",")}],"nextPageToken":""}`,
+    );
   }
   if (rpc.operation === "push-delete" && asked.configId !== null) {
     await context.store.deletePushConfig(asked.taskId, asked.configId);
@@ -107,5 +111,8 @@ async function answerFromStore(
     const name = rpc.dialect === "1.0" ? "task-not-found" : "internal";
     return errorAnswer(rpc, a2aError(rpc.dialect, name, "No such push notification configuration."));
   }
-  return errorAnswer(rpc, a2aError(rpc.dialect, "internal", "The agent that ran this task is gone; nothing would be pushed."));
+  return errorAnswer(
+    rpc,
+    a2aError(rpc.dialect, "internal", "The agent that ran this task is gone; nothing would be pushed."),
+  );
 }

@@ -4,7 +4,7 @@ import { parseTaskParams } from "../protocol/params.ts";
 import type { Answer } from "./answer.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { errorAnswer, refuseTask, resultAnswer, type Rpc } from "./rpc.ts";
-import { foldOf } from "./task-recorder.ts";
+import { foldOf } from "./fold-view.ts";
 
 export async function answerGet(context: FlowContext, rpc: Rpc): Promise<Answer | "pass-through"> {
   const params = parseTaskParams(rpc.dialect, rpc.params);

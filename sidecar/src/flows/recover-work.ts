@@ -9,11 +9,12 @@ import { findAgentTask } from "./find-agent-task.ts";
 import { createTask } from "./create-task.ts";
 import { followRun, reattach } from "./follow-run.ts";
 import type { FlowContext } from "./flow-context.ts";
-import { endRun } from "./lost-run.ts";
+import { endRun, settleRun } from "./settle-run.ts";
 import { retryStore } from "./retry-store.ts";
-import { failUnbound } from "./retry-unbound.ts";
+import { failUnbound } from "./deliver-message.ts";
 import { runAttempt } from "./run-attempt.ts";
-import { openSend, runTurn, type OpenSend } from "./run-turn.ts";
+import { openSend, type OpenSend } from "./open-turn.ts";
+import { runTurn } from "./run-turn.ts";
 import { TaskRecorder } from "./task-recorder.ts";
 
 /** A claimed message that has no task. */
@@ -29,7 +30,7 @@ export async function recoverTurn(context: FlowContext, claimed: ClaimedTurn): P
     const recorder = await createTask(context, send, task);
     if (!recorder || recorder.resting) return;
     context.recorders.add(recorder);
-    return held(recorder, () => followRun(context, recorder, send));
+    return held(recorder, async () => settleRun(context, send, recorder, await followRun(context, recorder, send)));
   }
   const second = decide(context, claimed, { taskState: null, samePod: true, agentSays: "gone" });
   if (second.kind === "fail") return failUnbound(context, send, second.reason);
@@ -62,13 +63,16 @@ async function continueTask(context: FlowContext, claim: Claim): Promise<void> {
   const { samePod, task } = claimed;
   let decision = decide(context, claimed.turn, { taskState: task.state, samePod, agentSays: "unknown" });
   if (decision.kind === "re-attach") {
-    if (recorder.agentTaskId !== "") return reattach(context, recorder, { turn: send, origin: originOf(claim) });
+    if (recorder.agentTaskId !== "") {
+      return settleRun(context, send, recorder, await reattach(context, recorder, originOf(claim)));
+    }
     decision = decide(context, claimed.turn, { taskState: task.state, samePod, agentSays: "gone" });
   }
   if (decision.kind === "fail") return endRun(context, recorder, decision.reason);
   if (decision.kind === "leave" || !send) return;
   const why = decision.kind === "redispatch" ? restartText({ attempt: decision.attempt, why: decision.why }) : null;
-  await runAttempt(context, send, recorder, recorder.turn?.firstGeneration === null ? null : why);
+  const end = await runAttempt(context, send, recorder, recorder.turn?.firstGeneration === null ? null : why);
+  await settleRun(context, send, recorder, end);
 }
 
 function decide(
@@ -82,7 +86,12 @@ function decide(
     handovers: claimed.turn.handovers,
     purpose: claimed.turn.purpose,
   };
-  return decideRecovery({ policy: context.settings.recoveryPolicy, maxAttempts: context.settings.maxAttempts, turn, ...found });
+  return decideRecovery({
+    policy: context.settings.recoveryPolicy,
+    maxAttempts: context.settings.maxAttempts,
+    turn,
+    ...found,
+  });
 }
 
 function originOf({ claimed, send }: Claim): CallOrigin {

@@ -9,7 +9,11 @@ const MAX_DELAY_MS = 1000;
  * Repeats an idempotent or compare-and-set call until the store has answered. A call whose outcome is unknown is
  * repeated too: the caller must read "somebody has done it" as possibly itself.
  */
-export async function retryStore<T>(context: FlowContext, call: () => Promise<T>, deadlineMs = Number.POSITIVE_INFINITY): Promise<T> {
+export async function retryStore<T>(
+  context: FlowContext,
+  call: () => Promise<T>,
+  deadlineMs = Number.POSITIVE_INFINITY,
+): Promise<T> {
   const startedMs = context.clock.monotonicMs();
   for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(delayMs * 2, MAX_DELAY_MS)) {
     try {

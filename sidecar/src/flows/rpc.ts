@@ -31,14 +31,20 @@ export function resultAnswer(rpc: Rpc, result: string, headers: Headers = JSON_H
 export function errorAnswer(rpc: Rpc, error: string): Answer {
   const body = errorEnvelope(rpc.id, error);
   const streams = rpc.operation === "stream" || rpc.operation === "subscribe";
-  if (streams && rpc.dialect === "0.3") return { kind: "events", headers: {}, events: single({ event: "error", data: body }) };
+  if (streams && rpc.dialect === "0.3")
+    return { kind: "events", headers: {}, events: single({ event: "error", data: body }) };
   return { kind: "json", status: 200, headers: JSON_HEADERS, body, refused: true };
 }
 
 /** The record cannot be asked: nothing was accepted, the same call may be sent again (P11). */
 export function unavailableAnswer(rpc: Rpc): Answer {
   const error = a2aError(rpc.dialect, "internal", "The task store is not available. Send the request again later.");
-  return { kind: "json", status: 503, headers: { ...JSON_HEADERS, "retry-after": "1" }, body: errorEnvelope(rpc.id, error) };
+  return {
+    kind: "json",
+    status: 503,
+    headers: { ...JSON_HEADERS, "retry-after": "1" },
+    body: errorEnvelope(rpc.id, error),
+  };
 }
 
 export async function* single(event: SseEvent): AsyncGenerator<SseEvent> {
@@ -47,13 +53,17 @@ export async function* single(event: SseEvent): AsyncGenerator<SseEvent> {
 
 /** Why this caller may not have this task in this call, as an answer; null when it may. */
 export function refuseTask(rpc: Rpc, task: TaskRow, tenant: string): Answer | null {
-  if (task.caller !== rpc.caller || task.tenant !== tenant) return errorAnswer(rpc, taskNotFound(rpc.dialect, task.taskId));
+  if (task.caller !== rpc.caller || task.tenant !== tenant)
+    return errorAnswer(rpc, taskNotFound(rpc.dialect, task.taskId));
   if (task.dialect !== rpc.dialect) return errorAnswer(rpc, wrongDialectError(rpc.dialect));
   return null;
 }
 
 /** Turns a store that does not answer into the retryable error, and lets everything else through. */
-export async function orUnavailable<T extends Answer | "pass-through">(rpc: Rpc, work: () => Promise<T>): Promise<T | Answer> {
+export async function orUnavailable<T extends Answer | "pass-through">(
+  rpc: Rpc,
+  work: () => Promise<T>,
+): Promise<T | Answer> {
   try {
     return await work();
   } catch (error) {

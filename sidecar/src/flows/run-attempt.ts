@@ -4,8 +4,9 @@
  * and what the agent says now continues the same history (P4). The caller has raised the attempt number already.
  */
 import { AttemptArtifacts, blankEvents, type BrokenTurn, turnArtifactIds } from "../domain/attempt-artifacts.ts";
+import { reasonText } from "../domain/recovery-decision.ts";
 import { rebuildFold } from "../domain/fold.ts";
-import type { AgentExchange, AgentReply } from "../ports/agent.ts";
+import type { AgentReply } from "../ports/agent.ts";
 import type { EventRow, NewEvent } from "../ports/task-store.ts";
 import { type A2aEvent, parseEvent, parseSendResult, statusPayload } from "../protocol/events.ts";
 import { parseReply } from "../protocol/jsonrpc.ts";
@@ -13,12 +14,11 @@ import { oneLine } from "../protocol/raw-json.ts";
 import { setMessageIds, setRequestMetadata, stripHistoryLength } from "../protocol/send-params.ts";
 import { ATTEMPT_METADATA_KEY } from "@durable-agent/crds/contract";
 import { callAgent } from "./agent-calls.ts";
-import { closeRun, followRun } from "./follow-run.ts";
+import { closeRun, followRun, type RunEnd } from "./follow-run.ts";
 import type { FlowContext } from "./flow-context.ts";
-import { continueLostRun, endRun } from "./lost-run.ts";
 import { recordSource } from "./record-source.ts";
 import { retryStore } from "./retry-store.ts";
-import type { OpenSend } from "./run-turn.ts";
+import type { OpenSend } from "./open-turn.ts";
 import type { TaskRecorder } from "./task-recorder.ts";
 
 /** HTTP answers that say the journaled credentials have run out. */
@@ -30,7 +30,7 @@ export async function runAttempt(
   turn: OpenSend,
   recorder: TaskRecorder,
   why: string | null,
-): Promise<void> {
+): Promise<RunEnd> {
   const broken = await brokenAttempt(context, recorder);
   recorder.beginAttempt(turn.row.attempt);
   if (why !== null) recorder.record([restartStatus(context, recorder, why)], { rests: false });
@@ -38,7 +38,7 @@ export async function runAttempt(
     recorder.record(blankEvents(recorder.fold, broken), { rests: false });
     recorder.continueArtifacts(new AttemptArtifacts(recorder.fold, broken));
   }
-  await deliver(context, turn, { recorder, params: attemptParams(turn, recorder) });
+  return deliver(context, turn, { recorder, params: attemptParams(turn, recorder) });
 }
 
 interface Delivery {
@@ -46,48 +46,58 @@ interface Delivery {
   params: string;
 }
 
-async function deliver(context: FlowContext, turn: OpenSend, delivery: Delivery): Promise<void> {
+async function deliver(context: FlowContext, turn: OpenSend, delivery: Delivery): Promise<RunEnd> {
   const operation = turn.operation === "stream" ? "stream" : "send";
   const { recorder, params } = delivery;
   const exchange = await callAgent(context, turn.origin, { operation, params, id: turn.id });
-  if (recorder.lost) return closeEvents(exchange);
-  if (exchange.kind === "failed") return continueLostRun(context, turn, recorder, exchange.end === "refused" ? "refused" : "died");
+  if (exchange.kind === "failed") return exchange.end === "refused" ? "refused" : "died";
   if (exchange.kind === "reply") return recordReply(context, turn, delivery, exchange.reply);
   const { events } = exchange;
   const iterator = events[Symbol.asyncIterator]();
   const first = await iterator.next();
-  if (first.done) return continueLostRun(context, turn, recorder, "died");
+  if (first.done) return "died";
   const parsed = parseReply(first.value.data);
   const event = parsed.kind === "result" ? parseEvent(recorder.dialect, oneLine(parsed.result)) : null;
   if (!event || event.kind === "message") {
     events.close();
     const reply = { status: 200, headers: {}, body: first.value.data };
-    return event ? endWithMessage(recorder, event) : recordReply(context, turn, delivery, reply);
+    if (!event) return recordReply(context, turn, delivery, reply);
+    endWithMessage(recorder, event);
+    return "over";
   }
   const end = await recordSource(context, recorder, { events, iterator, first: first.value, kind: "turn" });
-  await closeRun(context, recorder, turn, end);
+  return closeRun(context, recorder, turn, end);
 }
 
-async function recordReply(context: FlowContext, turn: OpenSend, delivery: Delivery, reply: AgentReply): Promise<void> {
+async function recordReply(
+  context: FlowContext,
+  turn: OpenSend,
+  delivery: Delivery,
+  reply: AgentReply,
+): Promise<RunEnd> {
   const { recorder, params } = delivery;
-  if (CREDENTIALS_REFUSED.has(reply.status)) return endRun(context, recorder, "CredentialsRefused");
+  if (CREDENTIALS_REFUSED.has(reply.status)) return fail(recorder, reasonText.CredentialsRefused);
   const parsed = parseReply(reply.body);
   if (parsed.kind === "error") {
     // An agent that insists on contexts of its own gets the message without one, once.
     const bare = setMessageIds(params, { contextId: null });
     if (bare !== params) return deliver(context, turn, { recorder, params: bare });
-    recorder.recordStatus("failed", `The agent refused the message when it was sent again (error ${parsed.code}).`);
-    return;
+    return fail(recorder, `The agent refused the message when it was sent again (error ${parsed.code}).`);
   }
   const event = parsed.kind === "result" ? parseSendResult(recorder.dialect, oneLine(parsed.result)) : null;
-  if (event?.kind === "message") return endWithMessage(recorder, event);
-  if (event?.kind !== "task") {
-    recorder.recordStatus("failed", "The agent gave no usable answer when the message was sent again.");
-    return;
+  if (event?.kind === "message") {
+    endWithMessage(recorder, event);
+    return "over";
   }
+  if (event?.kind !== "task") return fail(recorder, "The agent gave no usable answer when the message was sent again.");
   adopt(recorder, event);
   recorder.recordDifference(event.task, { fresh: true });
-  if (!recorder.resting) await followRun(context, recorder, turn);
+  return recorder.resting ? "over" : followRun(context, recorder, turn);
+}
+
+function fail(recorder: TaskRecorder, reason: string): RunEnd {
+  recorder.recordStatus("failed", reason);
+  return "over";
 }
 
 /** The task was made by an earlier attempt, so a bare Message becomes its completion. */
@@ -143,8 +153,4 @@ function restartStatus(context: FlowContext, recorder: TaskRecorder, why: string
     final: false,
   });
   return { kind: "status", payload, hidden: null };
-}
-
-function closeEvents(exchange: AgentExchange): void {
-  if (exchange.kind === "events") exchange.events.close();
 }

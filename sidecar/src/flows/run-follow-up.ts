@@ -14,13 +14,14 @@ import { parseReply } from "../protocol/jsonrpc.ts";
 import { oneLine } from "../protocol/raw-json.ts";
 import { setMessageIds, stripHistoryLength } from "../protocol/send-params.ts";
 import { type AgentSubscription, callAgent, getAgentTask, subscribeAtAgent, TASK_NOT_FOUND } from "./agent-calls.ts";
-import { closeRun, followRun } from "./follow-run.ts";
+import { closeRun, followRun, type RunEnd } from "./follow-run.ts";
 import type { FlowContext } from "./flow-context.ts";
-import { continueLostRun } from "./lost-run.ts";
 import { recordSource, type SourceEnd } from "./record-source.ts";
 import { retryStore } from "./retry-store.ts";
+import { settleRun } from "./settle-run.ts";
 import { runAttempt } from "./run-attempt.ts";
-import { agentError, endWithoutTask, flatHeaders, type OpenSend, ownError, unreachable } from "./run-turn.ts";
+import { agentError, endWithoutTask, flatHeaders, ownError, unreachable } from "./end-turn.ts";
+import type { OpenSend } from "./open-turn.ts";
 import { TaskRecorder } from "./task-recorder.ts";
 
 const SUBSCRIBE_PATIENCE_MS = 1_000;
@@ -42,17 +43,26 @@ export async function runFollowUp(context: FlowContext, turn: OpenSend): Promise
   recorder.hold();
   try {
     if (turn.row.aside && recorder.turn && !recorder.turn.ended) return await forwardAside(follow);
-    recorder.beginTurn({ id: turn.row.id, hidden: `[${turn.send.message}]`, firstGeneration: null, ended: false, origin: turn.origin });
+    recorder.beginTurn({
+      id: turn.row.id,
+      hidden: `[${turn.send.message}]`,
+      firstGeneration: null,
+      ended: false,
+      origin: turn.origin,
+    });
     // The task came from an instance that is gone: the agent here gets the message as the first of this context.
-    if (recorder.agentTaskId === "") return await runAttempt(context, turn, recorder, null);
-    const traits = await context.profile.traits();
-    const native = turn.row.dialect === "0.3" && traits.native03;
-    if (native && traits.streaming !== false) await runStreamed(follow);
-    else await runSubscribed(follow);
+    const end = recorder.agentTaskId === "" ? await runAttempt(context, turn, recorder, null) : await runOnTask(follow);
+    await settleRun(context, turn, recorder, end);
     await recorder.settled();
   } finally {
     recorder.letGo();
   }
+}
+
+async function runOnTask(follow: FollowUp): Promise<RunEnd> {
+  const traits = await follow.context.profile.traits();
+  const native = follow.turn.row.dialect === "0.3" && traits.native03;
+  return native && traits.streaming !== false ? runStreamed(follow) : runSubscribed(follow);
 }
 
 async function openRecorder(context: FlowContext, turn: OpenSend): Promise<TaskRecorder | null> {
@@ -79,27 +89,35 @@ function agentParams(turn: OpenSend, recorder: TaskRecorder): string {
   return toAgent(turn.row.dialect, "send", withContext, recorder.ids);
 }
 
-async function runStreamed(follow: FollowUp): Promise<void> {
+async function runStreamed(follow: FollowUp): Promise<RunEnd> {
   const { context, turn, recorder, params } = follow;
   const exchange = await callAgent(context, turn.origin, { operation: "stream", params, id: turn.id });
-  if (exchange.kind === "failed") return continueLostRun(context, turn, recorder, exchange.end === "refused" ? "refused" : "died");
+  if (exchange.kind === "failed") return exchange.end === "refused" ? "refused" : "died";
   if (exchange.kind === "reply") return runRefusedStream(follow, exchange.reply);
   const iterator = exchange.events[Symbol.asyncIterator]();
   const first = await iterator.next();
-  if (first.done) return closeRun(context, recorder, turn, { kind: exchange.events.end === "clean" ? "clean" : "broken" });
+  if (first.done)
+    return closeRun(context, recorder, turn, { kind: exchange.events.end === "clean" ? "clean" : "broken" });
   const parsed = parseReply(first.value.data);
   if (parsed.kind === "error") {
     exchange.events.close();
-    return refuse(follow, agentError({ status: 200, headers: { "content-type": "application/json" }, body: first.value.data }));
+    return refuse(
+      follow,
+      agentError({ status: 200, headers: { "content-type": "application/json" }, body: first.value.data }),
+    );
   }
   const source = { events: exchange.events, iterator, first: first.value, kind: "turn" } as const;
   const end = await recordSource(context, recorder, source, { stopsAtMessage: true });
   if (end.kind !== "message") return closeRun(context, recorder, turn, end);
-  await endWithMessage(follow, end.event, flatHeaders(forwardResponseHeaders(exchange.headers, { bodyChanged: true })));
+  return endWithMessage(
+    follow,
+    end.event,
+    flatHeaders(forwardResponseHeaders(exchange.headers, { bodyChanged: true })),
+  );
 }
 
 /** An agent that does not stream says so at once: the message goes as a unary send then. Other refusals are passed on. */
-async function runRefusedStream(follow: FollowUp, reply: AgentReply): Promise<void> {
+async function runRefusedStream(follow: FollowUp, reply: AgentReply): Promise<RunEnd> {
   const parsed = parseReply(reply.body);
   const notStreaming = parsed.kind === "error" && (parsed.code === -32004 || parsed.code === -32601);
   if (notStreaming) return runSubscribed(follow, { streams: false });
@@ -110,7 +128,7 @@ async function runRefusedStream(follow: FollowUp, reply: AgentReply): Promise<vo
  * A subscription as the recorder, then the message as a unary send. An agent that knows no subscription while nothing
  * runs (Go) has none to offer, but its reply stream to a follow-up is whole: a streaming call goes up as it is.
  */
-async function runSubscribed(follow: FollowUp, agent: { streams: boolean } = { streams: true }): Promise<void> {
+async function runSubscribed(follow: FollowUp, agent: { streams: boolean } = { streams: true }): Promise<RunEnd> {
   const { context, turn, recorder, params } = follow;
   const subscription = await subscribeAtAgent(context, turn.origin, {
     agentTaskId: recorder.agentTaskId,
@@ -120,7 +138,7 @@ async function runSubscribed(follow: FollowUp, agent: { streams: boolean } = { s
   if (idle && agent.streams && turn.operation === "stream") return runStreamed(follow);
   const source = subscription.kind === "open" ? recordBeforehand(follow, subscription) : null;
   const exchange = await callAgent(context, turn.origin, { operation: "send", params, id: turn.id });
-  await recordUnary(follow, exchange, source);
+  return recordUnary(follow, exchange, source);
 }
 
 interface RunningSource {
@@ -143,13 +161,13 @@ function recordBeforehand(follow: FollowUp, subscription: Extract<AgentSubscript
   return running;
 }
 
-async function recordUnary(follow: FollowUp, exchange: AgentExchange, source: RunningSource | null): Promise<void> {
+async function recordUnary(follow: FollowUp, exchange: AgentExchange, source: RunningSource | null): Promise<RunEnd> {
   const { context, turn, recorder } = follow;
   const outcome = exchange.kind === "reply" ? readReply(turn, exchange.reply) : { kind: "failed" as const };
   if (exchange.kind === "events") exchange.events.close();
   if (exchange.kind === "failed" && (!source || source.end === null || source.end.kind === "broken")) {
     source?.close();
-    return continueLostRun(context, turn, recorder, exchange.end === "refused" ? "refused" : "died");
+    return exchange.end === "refused" ? "refused" : "died";
   }
   if (outcome.kind === "error" || outcome.kind === "failed") {
     // Events that came all the same show that the run has started.
@@ -165,12 +183,15 @@ async function recordUnary(follow: FollowUp, exchange: AgentExchange, source: Ru
   }
   if (source) {
     await Promise.race([source.done, context.clock.sleep(SOURCE_GRACE_MS)]);
-    if (source.end?.kind === "rest" || source.end?.kind === "lost") return;
+    if (source.end?.kind === "rest" || source.end?.kind === "lost") return "over";
   }
   recorder.recordDifference(outcome.task);
-  if (recorder.resting) return source?.close();
+  if (recorder.resting) {
+    source?.close();
+    return "over";
+  }
   if (source && source.end === null) return closeRun(context, recorder, turn, await source.done);
-  await followRun(context, recorder, turn);
+  return followRun(context, recorder, turn);
 }
 
 type UnaryOutcome =
@@ -183,7 +204,11 @@ function readReply(turn: OpenSend, reply: AgentReply): UnaryOutcome {
   const event = parsed.kind === "result" ? parseSendResult(turn.row.dialect, oneLine(parsed.result)) : null;
   if (event?.kind === "task") return { kind: "task", task: event.task };
   if (event?.kind === "message") {
-    return { kind: "message", event, headers: flatHeaders(forwardResponseHeaders(reply.headers, { bodyChanged: true })) };
+    return {
+      kind: "message",
+      event,
+      headers: flatHeaders(forwardResponseHeaders(reply.headers, { bodyChanged: true })),
+    };
   }
   return { kind: "error", reply: agentError(reply) };
 }
@@ -193,7 +218,7 @@ async function endWithMessage(
   follow: FollowUp,
   event: Extract<A2aEvent, { kind: "message" }>,
   headers: Record<string, string>,
-): Promise<void> {
+): Promise<RunEnd> {
   const { context, turn, recorder } = follow;
   const reply: TurnReply = { kind: "message", payload: event.payload, headers };
   const task = await getAgentTask(context, turn.origin, recorder.agentTaskId);
@@ -202,12 +227,14 @@ async function endWithMessage(
   } else {
     recorder.endTurn(reply);
   }
+  return "over";
 }
 
 /** The agent refused the message: nothing of it is in the record, the task stays as it was. */
-async function refuse(follow: FollowUp, reply: TurnReply): Promise<void> {
+async function refuse(follow: FollowUp, reply: TurnReply): Promise<RunEnd> {
   if (follow.recorder.turn) follow.recorder.turn.ended = true;
   await endWithoutTask(follow.context, follow.turn.row, reply);
+  return "over";
 }
 
 /** During auth-required the running turn's source brings the events; only the reply belongs to this sender. */

@@ -7,7 +7,8 @@ import { oneLine } from "../protocol/raw-json.ts";
 import { callAgent } from "./agent-calls.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { retryStore } from "./retry-store.ts";
-import { agentError, endWithoutTask, flatHeaders, type OpenTurn, unreachable } from "./run-turn.ts";
+import { agentError, endWithoutTask, flatHeaders, unreachable } from "./end-turn.ts";
+import type { OpenTurn } from "./open-turn.ts";
 
 export async function runForwardedCall(context: FlowContext, turn: OpenTurn): Promise<void> {
   await endWithoutTask(context, turn.row, await askAgent(context, turn));

@@ -13,20 +13,28 @@ import { setRequestMetadata, stripHistoryLength } from "../protocol/send-params.
 import { callAgent, getAgentTask } from "./agent-calls.ts";
 import { checkPayload } from "./check-payload.ts";
 import { createTask, type TaskBearingEvent } from "./create-task.ts";
-import { closeRun, followRun } from "./follow-run.ts";
+import { closeRun, followRun, type RunEnd } from "./follow-run.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { recordSource } from "./record-source.ts";
-import { retryUnbound } from "./retry-unbound.ts";
-import { agentError, endWithoutTask, flatHeaders, type OpenSend, ownError } from "./run-turn.ts";
+import { settleRun } from "./settle-run.ts";
+import { agentError, endWithoutTask, flatHeaders, ownError } from "./end-turn.ts";
+import type { OpenSend } from "./open-turn.ts";
 import type { TaskRecorder } from "./task-recorder.ts";
 import { a2aError } from "../protocol/a2a-errors.ts";
 
-export async function runNewMessage(context: FlowContext, turn: OpenSend): Promise<void> {
+/**
+ * How giving the message to the agent ended before anything was recorded: `refused` = it did not get the message,
+ * `broken` = it may have started on it. `over` = it is recorded, or answered, or not ours any more.
+ */
+export type MessageEnd = "over" | "refused" | "broken";
+
+export async function runNewMessage(context: FlowContext, turn: OpenSend): Promise<MessageEnd> {
   const operation = turn.operation === "stream" ? "stream" : "send";
   const exchange = await callAgent(context, turn.origin, { operation, params: messageParams(turn), id: turn.id });
-  if (exchange.kind === "failed") return retryUnbound(context, turn, exchange.end);
-  if (exchange.kind === "reply") return recordReply(context, turn, exchange.reply);
-  return recordStream(context, turn, exchange.events, exchange.headers);
+  if (exchange.kind === "failed") return exchange.end;
+  if (exchange.kind === "events") return recordStream(context, turn, exchange.events, exchange.headers);
+  await recordReply(context, turn, exchange.reply);
+  return "over";
 }
 
 /** The journaled message; a further attempt says that it is one. */
@@ -41,7 +49,8 @@ async function recordReply(context: FlowContext, turn: OpenSend, reply: AgentRep
   const event = parseSendResult(turn.row.dialect, oneLine(parsed.result));
   if (event.kind === "task") {
     const recorder = await bindTask(context, turn, event);
-    if (recorder && !recorder.resting) await withRecorder(recorder, () => followRun(context, recorder, turn));
+    if (recorder && !recorder.resting)
+      await withRecorder(context, turn, recorder, () => followRun(context, recorder, turn));
     return;
   }
   const headers = flatHeaders(forwardResponseHeaders(reply.headers, { bodyChanged: true }));
@@ -61,7 +70,8 @@ async function recordMessage(
   const named = task?.kind === "task" ? parseTask(turn.row.dialect, oneLine(task.task)) : null;
   if (named?.kind !== "task") return endWithoutTask(context, turn.row, reply);
   const recorder = await bindTask(context, turn, named, { reply });
-  if (recorder && !recorder.resting) await withRecorder(recorder, () => followRun(context, recorder, turn));
+  if (recorder && !recorder.resting)
+    await withRecorder(context, turn, recorder, () => followRun(context, recorder, turn));
 }
 
 async function recordStream(
@@ -69,32 +79,43 @@ async function recordStream(
   turn: OpenSend,
   events: AgentEvents,
   headers: Record<string, string | string[]>,
-): Promise<void> {
+): Promise<MessageEnd> {
   const iterator = events[Symbol.asyncIterator]();
   const first = await iterator.next();
-  if (first.done) return retryUnbound(context, turn, "broken");
+  if (first.done) return "broken";
   const parsed = parseReply(first.value.data);
   if (parsed.kind !== "result") {
     events.close();
     const reply = { status: 200, headers: { "content-type": "application/json" }, body: first.value.data };
-    return endWithoutTask(context, turn.row, agentError(reply));
+    await endWithoutTask(context, turn.row, agentError(reply));
+    return "over";
   }
   const event = parseEvent(turn.row.dialect, oneLine(parsed.result));
   if (event.kind === "message") {
     events.close();
     const kept = flatHeaders(forwardResponseHeaders(headers, { bodyChanged: true }));
-    return recordMessage(context, turn, event, kept);
+    await recordMessage(context, turn, event, kept);
+    return "over";
   }
   if (event.kind === "other") {
     events.close();
-    return endWithoutTask(context, turn.row, invalidAgentResponse(turn, "The first event of the agent's stream names no task."));
+    await endWithoutTask(
+      context,
+      turn.row,
+      invalidAgentResponse(turn, "The first event of the agent's stream names no task."),
+    );
+    return "over";
   }
   const recorder = await bindTask(context, turn, event);
-  if (!recorder) return events.close();
-  await withRecorder(recorder, async () => {
+  if (!recorder) {
+    events.close();
+    return "over";
+  }
+  await withRecorder(context, turn, recorder, async () => {
     const end = await recordSource(context, recorder, { events, iterator, first: null, kind: "turn" });
-    await closeRun(context, recorder, turn, end);
+    return closeRun(context, recorder, turn, end);
   });
+  return "over";
 }
 
 /** Creates the Task; null when there is nothing to go on with. */
@@ -106,7 +127,11 @@ async function bindTask(
 ): Promise<TaskRecorder | null> {
   const problem = checkPayload(event.payload, context.settings.maxEventChars);
   if (problem) {
-    await endWithoutTask(context, turn.row, invalidAgentResponse(turn, `The agent's reply cannot be recorded: ${problem}.`));
+    await endWithoutTask(
+      context,
+      turn.row,
+      invalidAgentResponse(turn, `The agent's reply cannot be recorded: ${problem}.`),
+    );
     return null;
   }
   const recorder = await createTask(context, turn, event, end ? { end } : {});
@@ -114,10 +139,15 @@ async function bindTask(
   return recorder;
 }
 
-async function withRecorder(recorder: TaskRecorder, work: () => Promise<void>): Promise<void> {
+async function withRecorder(
+  context: FlowContext,
+  turn: OpenSend,
+  recorder: TaskRecorder,
+  follow: () => Promise<RunEnd>,
+): Promise<void> {
   recorder.hold();
   try {
-    await work();
+    await settleRun(context, turn, recorder, await follow());
     await recorder.settled();
   } finally {
     recorder.letGo();

@@ -30,7 +30,8 @@ export async function answerSend(context: FlowContext, rpc: Rpc): Promise<Answer
   const journaled = newTurn(context, rpc, { send, task, instance });
   const outcome = await journalTurn(context, journaled);
   if (outcome.kind === "no-task") return "pass-through";
-  if (outcome.kind === "terminal") return errorAnswer(rpc, terminalSendError(rpc.dialect, send.taskId ?? "", outcome.state));
+  if (outcome.kind === "terminal")
+    return errorAnswer(rpc, terminalSendError(rpc.dialect, send.taskId ?? "", outcome.state));
   const joined = outcome.kind === "joined";
   if (joined) context.log.debug({ turnId: outcome.turn.id }, "joined an equal send");
   return answerJournaled(context, rpc, { send, turn: outcome.turn, journaled, joined });
@@ -52,9 +53,11 @@ async function answerJournaled(context: FlowContext, rpc: Rpc, sent: Sent): Prom
 async function awaitAnswer(context: FlowContext, rpc: Rpc, sent: Sent): Promise<Answer> {
   const { turn, send, joined } = sent;
   const watch = joined ? context.board.watch(turn.id, "remote") : watchTurn(context, turn);
-  const taking = joined ? Promise.resolve() : ensureTaken(context, sent, watch).catch((error: unknown) => {
-    context.log.warn({ err: error, turnId: turn.id }, "turn could not be handed on");
-  });
+  const taking = joined
+    ? Promise.resolve()
+    : ensureTaken(context, sent, watch).catch((error: unknown) => {
+        context.log.warn({ err: error, turnId: turn.id }, "turn could not be handed on");
+      });
   if (rpc.operation === "stream") return streamTurn(context, rpc, { turn, watch });
   try {
     return await answerTurn(context, rpc, { turn, send, watch });

@@ -29,13 +29,22 @@ export interface StreamStart {
 export async function* streamTask(context: FlowContext, rpc: Rpc, start: StreamStart): AsyncGenerator<SseEvent> {
   const { feed, after, signal } = start;
   const { store, clock, log } = context;
-  const following = followTask({ feed, store, clock, log, after, signal, onGapFilled: () => context.metrics.gapFilled() });
+  const following = followTask({
+    feed,
+    store,
+    clock,
+    log,
+    after,
+    signal,
+    onGapFilled: () => context.metrics.gapFilled(),
+  });
   for await (const event of following) {
     const state = stateAfter(rpc, event);
     const closes = start.closesAfter(event, { ...state, head: event.generation >= feed.head });
     // 0.3 clients stop reading at `final`, so it stands on the event after which the stream closes.
     const ends = closes && !start.moreFollows?.();
-    const payload = ends && rpc.dialect === "0.3" && event.kind === "status" ? withFinal(event.payload, true) : event.payload;
+    const payload =
+      ends && rpc.dialect === "0.3" && event.kind === "status" ? withFinal(event.payload, true) : event.payload;
     yield { id: String(event.generation), data: resultEnvelope(rpc.id, payload) };
     if (closes) return;
   }

@@ -98,7 +98,8 @@ async function* boundEvents(
 function answerUnrecorded(context: FlowContext, rpc: Rpc, unrecorded: { turn: TurnRow; ended: TurnEnded }): Answer {
   const { turn, ended } = unrecorded;
   const taskId = ended.taskId ?? turn.taskId ?? "";
-  if (!ended.reply && ended.state === "failed") return errorAnswer(rpc, terminalSendError(rpc.dialect, taskId, "completed"));
+  if (!ended.reply && ended.state === "failed")
+    return errorAnswer(rpc, terminalSendError(rpc.dialect, taskId, "completed"));
   if (!ended.reply) return { kind: "events", headers: {}, events: streamFromSnapshot(context, rpc, taskId) };
   if (ended.reply.kind === "error") return answerReply(rpc, ended.reply);
   return { kind: "events", headers: {}, events: single({ data: resultEnvelope(rpc.id, ended.reply.payload) }) };
@@ -107,7 +108,11 @@ function answerUnrecorded(context: FlowContext, rpc: Rpc, unrecorded: { turn: Tu
 /** An answer inside a stream whose headers are sent already. */
 async function* eventsOf(answer: Answer): AsyncGenerator<SseEvent> {
   if (answer.kind === "events") yield* answer.events;
-  else yield { event: "error", data: typeof answer.body === "string" ? answer.body : Buffer.from(answer.body).toString("utf8") };
+  else
+    yield {
+      event: "error",
+      data: typeof answer.body === "string" ? answer.body : Buffer.from(answer.body).toString("utf8"),
+    };
 }
 
 /** Whether the caller gets no event of the task: there is none, or a bare Message came before any was shown. */

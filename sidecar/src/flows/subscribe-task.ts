@@ -15,7 +15,7 @@ import { retryStore } from "./retry-store.ts";
 import { errorAnswer, refuseTask, type Rpc, single } from "./rpc.ts";
 import { streamTask } from "./stream-task.ts";
 import type { TaskFeed } from "./task-feeds.ts";
-import { foldOf } from "./task-recorder.ts";
+import { foldOf } from "./fold-view.ts";
 
 export async function answerSubscribe(context: FlowContext, rpc: Rpc): Promise<Answer | "pass-through"> {
   const params = parseTaskParams(rpc.dialect, rpc.params);
@@ -49,7 +49,9 @@ function answerFrom(context: FlowContext, rpc: Rpc, open: { feed: TaskFeed; view
     feed.close();
     const error = terminalSubscribeError(rpc.dialect, task.taskId, task.state);
     // JS 0.3 shows a finished task and closes.
-    return error === null ? { kind: "events", headers: {}, events: single(snapshotEvent(rpc, view)) } : errorAnswer(rpc, error);
+    return error === null
+      ? { kind: "events", headers: {}, events: single(snapshotEvent(rpc, view)) }
+      : errorAnswer(rpc, error);
   }
   if (cursor === task.generation && isTerminal(task.state)) {
     feed.close();

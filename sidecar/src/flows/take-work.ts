@@ -5,7 +5,7 @@
  * Owns the promise of every turn and cancel that runs here.
  */
 import type { ClaimedTask, ClaimedWork } from "../ports/recovery-store.ts";
-import type { NewTurn, TurnRow } from "../ports/task-store.ts";
+import { type NewTurn, StoreError, type TurnRow } from "../ports/task-store.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { recoverTask, recoverTurn } from "./recover-work.ts";
 import { retryStore } from "./retry-store.ts";
@@ -38,7 +38,7 @@ export class WorkTaker {
   startTurn(turnId: string): void {
     this.#once(`turn ${turnId}`, async (context) => {
       const { instanceId } = context.settings;
-      const taken = await retryStore(context, () => context.store.takeTurn(turnId, instanceId));
+      const taken = await retryStore(context, () => takeOnce(context, turnId, instanceId));
       if (!taken) return;
       context.board.announce(turnId, { kind: "pending", taken: true });
       await runTurn(context, taken);
@@ -104,5 +104,17 @@ export class WorkTaker {
         context.log.debug({ err: error }, "own rows not readable, polled again later");
       }
     }
+  }
+}
+
+/** Takes the turn; a try whose reply was lost is recognised by its row, which nobody else can have dispatched to us. */
+async function takeOnce(context: FlowContext, turnId: string, instanceId: string): Promise<TurnRow | null> {
+  try {
+    return await context.store.takeTurn(turnId, instanceId);
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.kind !== "unknown-outcome") throw error;
+    const row = await retryStore(context, () => context.store.readTurn(turnId));
+    if (row?.state === "dispatched" && row.instance === instanceId) return row;
+    throw error;
   }
 }

@@ -7,9 +7,10 @@
  * queue's bound. I2 (epoch and expected generation on every write), I3 (snapshot = fold), P6 (terminal is final).
  */
 import { differenceFrom } from "../domain/difference.ts";
-import { type Fold, foldEvent, foldHead, foldSize, rebuildFold, snapshotText } from "../domain/fold.ts";
+import { type Fold, foldEvent, foldHead, foldSize, snapshotText } from "../domain/fold.ts";
 import type { AttemptArtifacts } from "../domain/attempt-artifacts.ts";
 import { type IdMap, idMap, identityMap, taskToPublic, toPublic } from "../domain/id-map.ts";
+import { joinHidden } from "../domain/hidden-messages.ts";
 import { isAtRest, isTerminal, type TaskState } from "../domain/task-state.ts";
 import type { NewEvent, TaskView, TaskWrite, TurnEnd, TurnReply } from "../ports/task-store.ts";
 import type { Dialect } from "../protocol/dialect.ts";
@@ -17,7 +18,8 @@ import { parseTask, statusPayload } from "../protocol/events.ts";
 import { abandonRun } from "./abandon-run.ts";
 import type { CallOrigin } from "./agent-calls.ts";
 import type { FlowContext } from "./flow-context.ts";
-import type { TurnEnded } from "./turn-board.ts";
+import { foldOf } from "./fold-view.ts";
+import { unsentTurn } from "./turn-board.ts";
 
 /** The turn whose events the recorder is writing. */
 export interface RecordedTurn {
@@ -244,7 +246,8 @@ export class TaskRecorder {
     const events = differenceFrom(this.fold, adopted, options.fresh ? { fresh: true } : {});
     const status = parseTask(this.dialect, task);
     // The Task of a follow-up may still show the status that the last turn ended with.
-    const fresh = status.kind === "task" && (status.state !== before.state || status.timestamp !== before.statusTimestamp);
+    const fresh =
+      status.kind === "task" && (status.state !== before.state || status.timestamp !== before.statusTimestamp);
     const rests = events.length > 0 && fresh && status.kind === "task" && isAtRest(status.state);
     this.record(events, { rests, ...options });
   }
@@ -340,7 +343,8 @@ export class TaskRecorder {
       );
       metrics.eventsRecorded(write.events.length);
     }
-    if (write.firstOf) board.announce(write.firstOf, { kind: "bound", taskId: this.taskId, firstGeneration: write.expected + 1 });
+    if (write.firstOf)
+      board.announce(write.firstOf, { kind: "bound", taskId: this.taskId, firstGeneration: write.expected + 1 });
     if (write.end) this.#announceEnd(write, write.end);
     for (const turnId of failed) board.announce(turnId, unsentTurn(this.taskId));
     if (promoted) this.#context.startTurn(promoted);
@@ -364,7 +368,11 @@ export class TaskRecorder {
     if (this.#lost) return;
     this.#context.log.error({ err: error, taskId: this.taskId }, "event refused by the store, the task is failed");
     this.#lose();
-    await failTask(this.#context, this.taskId, { epoch: this.epoch, turn: this.#turn, reason: "an event of this task could not be recorded" });
+    await failTask(this.#context, this.taskId, {
+      epoch: this.epoch,
+      turn: this.#turn,
+      reason: "an event of this task could not be recorded",
+    });
   }
 
   #lose(): void {
@@ -379,20 +387,9 @@ export class TaskRecorder {
   }
 }
 
-/** A queued message whose task ended before the agent got it. */
-export function unsentTurn(taskId: string): TurnEnded {
-  const none = { firstGeneration: null, lastGeneration: null, reply: null, onlyTask: null };
-  return { kind: "ended", state: "failed", taskId, ...none };
-}
-
 const MAX_PENDING_BYTES = 8 * 1024 * 1024;
 /** Below this a snapshot saves a reader nothing. */
 const MIN_TAIL_CHARS = 4096;
-
-/** The fold a view stands for (I3). */
-export function foldOf(view: TaskView): Fold {
-  return rebuildFold(view.task.dialect, view.snapshot?.task ?? null, view.task, view.tail);
-}
 
 /** Ends a task as failed from what the record holds, if this epoch still owns it. */
 export async function failTask(
@@ -410,10 +407,3 @@ export async function failTask(
   recorder.recordStatus("failed", failure.reason);
   await recorder.settled();
 }
-
-/** Two arrays of hidden messages as one. */
-function joinHidden(first: string | null, second: string | null): string | null {
-  if (first === null || second === null) return first ?? second;
-  return `${first.slice(0, first.lastIndexOf("]"))},${second.slice(second.indexOf("[") + 1)}`;
-}
-

@@ -25,6 +25,12 @@ export interface TurnEnded {
   onlyTask: string | null;
 }
 
+/** A queued message whose task ended before the agent got it. */
+export function unsentTurn(taskId: string): TurnEnded {
+  const none = { firstGeneration: null, lastGeneration: null, reply: null, onlyTask: null };
+  return { kind: "ended", state: "failed", taskId, ...none };
+}
+
 export interface TurnWatch {
   readonly progress: TurnProgress;
   /** Resolves when `progress` differs from `seen`, or when the signal aborts. */

@@ -73,7 +73,9 @@ export class PeerWatcher {
     const self = pulses.find((pulse) => pulse.id === this.#context.settings.instanceId);
     if (!self) return [];
     const { podUid } = this.#context;
-    return pulses.filter((pulse) => pulse.podUid === podUid && pulse.startedAtMs < self.startedAtMs).map((pulse) => pulse.id);
+    return pulses
+      .filter((pulse) => pulse.podUid === podUid && pulse.startedAtMs < self.startedAtMs)
+      .map((pulse) => pulse.id);
   }
 
   async #claim(silent: string[], predecessors: string[]): Promise<void> {

@@ -200,8 +200,7 @@ export interface TaskWrite {
 
 export type AppendOutcome =
   /** `promoted`: the turn that is next. `failed`: waiting turns that ended because the task became terminal. */
-  | { kind: "committed"; promoted: string | null; failed: string[] }
-  | { kind: "fenced" };
+  { kind: "committed"; promoted: string | null; failed: string[] } | { kind: "fenced" };
 
 /** What a task without a status timestamp sorts as: behind all that have one. Use it in {@link ListQuery.after} too. */
 export const NO_STATUS_TIMESTAMP = "1970-01-01T00:00:00.000Z";

@@ -1,5 +1,11 @@
-/** A new message whose run broke off before anything of it was recorded: tried again, or ended so that its sender learns. */
-import { attemptDelayMs, decideRecovery, type RecoveryReason, reasonText } from "../domain/recovery-decision.ts";
+/** Gets a new message to the agent until something of it is recorded, it is refused, or it is somebody else's. */
+import {
+  attemptDelayMs,
+  decideRecovery,
+  type RecoveryDecision,
+  type RecoveryReason,
+  reasonText,
+} from "../domain/recovery-decision.ts";
 import type { TurnRow } from "../ports/task-store.ts";
 import { parseTask, type TaskEventView } from "../protocol/events.ts";
 import { stateName } from "../protocol/states.ts";
@@ -9,26 +15,36 @@ import { createTask } from "./create-task.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { retryStore } from "./retry-store.ts";
 import { runNewMessage } from "./run-new-message.ts";
-import { endWithoutTask, type OpenSend, unreachable } from "./run-turn.ts";
+import { endWithoutTask, unreachable } from "./end-turn.ts";
+import type { OpenSend } from "./open-turn.ts";
 
-/** `refused`: the agent did not get the message. `broken`: it may have started on it. */
-export async function retryUnbound(context: FlowContext, turn: OpenSend, end: "refused" | "broken"): Promise<void> {
-  const { row } = turn;
-  if (end === "broken") {
-    const decision = decideRecovery({
-      policy: context.settings.recoveryPolicy,
-      maxAttempts: context.settings.maxAttempts,
-      turn: { state: "dispatched", attempt: row.attempt + 1, handovers: row.handovers, purpose: row.purpose },
-      taskState: null,
-      samePod: true,
-      agentSays: "unreachable",
-    });
-    if (decision.kind === "fail") return failUnbound(context, turn, decision.reason);
+/**
+ * Delivers the message. A run that breaks off before anything was recorded is tried again by policy, or ends so that its
+ * sender learns of it (P4).
+ */
+export async function deliverMessage(context: FlowContext, turn: OpenSend): Promise<void> {
+  let current = turn;
+  for (;;) {
+    const end = await runNewMessage(context, current);
+    if (end === "over") return;
+    const decision = end === "broken" ? decideBroken(context, current) : null;
+    if (decision?.kind === "fail") return failUnbound(context, current, decision.reason);
+    const next = await awaitAgent(context, current, end);
+    if (!next) return;
+    await context.clock.sleep(attemptDelayMs(next, context.random()));
+    current = { ...current, row: next };
   }
-  const next = await awaitAgent(context, turn, end);
-  if (!next) return;
-  await context.clock.sleep(attemptDelayMs(next, context.random()));
-  await runNewMessage(context, { ...turn, row: next });
+}
+
+function decideBroken(context: FlowContext, { row }: OpenSend): RecoveryDecision {
+  return decideRecovery({
+    policy: context.settings.recoveryPolicy,
+    maxAttempts: context.settings.maxAttempts,
+    turn: { state: "dispatched", attempt: row.attempt + 1, handovers: row.handovers, purpose: row.purpose },
+    taskState: null,
+    samePod: true,
+    agentSays: "unreachable",
+  });
 }
 
 /** The turn to go on with once the agent answers; null when it is somebody else's, or its sender was told. */
