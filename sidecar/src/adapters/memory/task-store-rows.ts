@@ -17,12 +17,14 @@ export interface MemoryTask extends Omit<TaskRow, "ownerAlive" | "cancel"> {
   cancel: CancelMark | null;
   events: EventRow[];
   snapshot: { generation: number; task: string } | null;
+  finishedAtMs: number | null;
 }
 
 /** A turn with what the port does not show. */
 export interface MemoryTurn extends Omit<TurnRow, "instanceAlive"> {
   dedupeKey: string | null;
   released: boolean;
+  endedAtMs: number | null;
   expiresAtMs: number | null;
 }
 
@@ -39,6 +41,7 @@ export function turnOf(turn: NewTurn, state: TurnRow["state"]): MemoryTurn {
     firstGeneration: null,
     lastGeneration: null,
     released: false,
+    endedAtMs: null,
     expiresAtMs: null,
   };
 }
@@ -57,11 +60,12 @@ export function holdsQueue(turn: MemoryTurn): boolean {
 export function endMemoryTurn(
   turn: MemoryTurn,
   end: Pick<TurnEnd, "state" | "reply">,
-  { lastGeneration, expiresAtMs }: { lastGeneration: number; expiresAtMs: number },
+  { lastGeneration, nowMs, expiresAtMs }: { lastGeneration: number; nowMs: number; expiresAtMs: number },
 ): void {
   turn.state = end.state;
   turn.reply = end.reply;
   turn.headers = null;
+  turn.endedAtMs = nowMs;
   turn.expiresAtMs = expiresAtMs;
   if (turn.firstGeneration !== null) turn.lastGeneration = lastGeneration;
   else if (end.reply?.kind === "error") turn.dedupeKey = null;

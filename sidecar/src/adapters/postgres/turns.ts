@@ -108,7 +108,16 @@ async function findEarlier({ prisma, agent }: Scope, turn: NewTurn): Promise<Jou
 
 function newTurnRow(turn: NewTurn, stored: Partial<TurnRow> & Pick<TurnRow, "state" | "instanceAlive">): TurnRow {
   const { self: _, dedupeKey: __, ...row } = turn;
-  return { ...row, epoch: 1, attempt: 1, handovers: 0, reply: null, firstGeneration: null, lastGeneration: null, ...stored };
+  return {
+    ...row,
+    epoch: 1,
+    attempt: 1,
+    handovers: 0,
+    reply: null,
+    firstGeneration: null,
+    lastGeneration: null,
+    ...stored,
+  };
 }
 
 type EndOutcome = Awaited<ReturnType<TaskStore["endTurn"]>>;

@@ -22,7 +22,7 @@ export async function claimTask(
           i.lease_until <= now()
           or (
             i.pod_uid = ${selfPodUid} and i.pod_uid <> ''
-            and i.started_at < (select me.started_at from instance me where me.agent = ${agent} and me.id = ${self})
+            and i.started_at <= (select me.started_at from instance me where me.agent = ${agent} and me.id = ${self})
           )
         )
       for share

@@ -16,7 +16,10 @@ export interface Claimer {
  * `silent` (id): the given instances whose lease has run out, and the earlier processes of the claimer's pod. Their rows
  * stay locked, so that a renewal comes wholly before the claim, which then leaves that instance alone, or wholly after it.
  */
-export function silentInstances({ agent, self, selfPodUid }: Claimer, { from, predecessors }: ClaimRequest): Prisma.Sql {
+export function silentInstances(
+  { agent, self, selfPodUid }: Claimer,
+  { from, predecessors }: ClaimRequest,
+): Prisma.Sql {
   return Prisma.sql`
     silent as materialized (
       select i.id

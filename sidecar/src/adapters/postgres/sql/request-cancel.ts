@@ -12,7 +12,7 @@ export async function requestCancel(
 ): Promise<TaskRecord[]> {
   return prisma.$queryRaw`
     with locked as materialized (
-      select t.*, t.cancel_requested_at is null or t.cancel_error is not null as fresh
+      select t.*, t.finished_at is null and (t.cancel_requested_at is null or t.cancel_error is not null) as fresh
       from task t
       where t.agent = ${agent} and t.id = ${taskId}
       for no key update
@@ -21,17 +21,17 @@ export async function requestCancel(
       update task t set
         cancel_requested_at = now(), cancel_taken_at = null, cancel_headers = ${headers}::bytea, cancel_error = null
       from locked l
-      where t.agent = ${agent} and t.id = l.id and l.fresh and l.finished_at is null
-      returning t.*
+      where t.agent = ${agent} and t.id = l.id and l.fresh
     ),
     t as (
-      select * from marked
-      union all
       select
-        agent, tenant, id, context_id, caller, dialect, state, status_timestamp, generation, snapshot,
-        snapshot_generation, owner, epoch, attempt, agent_task_id, agent_context_id, queue_version,
-        cancel_requested_at, cancel_taken_at, cancel_headers, cancel_error, created_at, updated_at, finished_at
-      from locked where not exists (select 1 from marked)
+        agent, tenant, id, context_id, caller, dialect, state, status_timestamp, generation, owner, epoch, attempt,
+        agent_task_id, agent_context_id,
+        case when fresh then now() else cancel_requested_at end as cancel_requested_at,
+        case when fresh then null else cancel_taken_at end as cancel_taken_at,
+        case when fresh then ${headers}::bytea else cancel_headers end as cancel_headers,
+        case when fresh then null else cancel_error end as cancel_error
+      from locked
     )
     select ${taskColumns} from t left join instance i on i.agent = t.agent and i.id = t.owner`;
 }
