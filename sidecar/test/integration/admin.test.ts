@@ -10,8 +10,14 @@ afterEach(async () => {
   await Promise.all(apps.splice(0).map((app) => app.close()));
 });
 
-function adminOf(readiness: Readiness, metrics: Metrics = createMetrics({ monotonicMs: () => 0 })): FastifyInstance {
-  const app = buildAdmin({ readiness: () => readiness, metrics, log });
+function adminOf(
+  readiness: Readiness,
+  metrics: Metrics = createMetrics({ monotonicMs: () => 0 }),
+  drain: { token: string | null; asked: string[] } = { token: null, asked: [] },
+): FastifyInstance {
+  const ask = (path: string) => () => Promise.resolve(void drain.asked.push(path));
+  const doors = { drainToken: drain.token, drain: ask("drain"), preStop: ask("prestop") };
+  const app = buildAdmin({ readiness: () => readiness, metrics, log, ...doors });
   apps.push(app);
   return app;
 }
@@ -32,6 +38,29 @@ describe("probes", () => {
   ])("readiness with %s", async (_name, readiness, status, waitingFor) => {
     const response = await adminOf(readiness).inject("/readyz");
     expect([response.statusCode, response.json()]).toEqual([status, { ready: status === 200, waitingFor }]);
+  });
+});
+
+describe("drain", () => {
+  const stranger = { remoteAddress: "10.1.2.3" };
+
+  test("P8: without a token only this machine may ask", async () => {
+    const drain = { token: null, asked: [] as string[] };
+    const app = adminOf(ready, undefined, drain);
+    expect((await app.inject({ method: "POST", url: "/drain", ...stranger })).statusCode).toBe(403);
+    expect((await app.inject({ method: "POST", url: "/drain" })).statusCode).toBe(200);
+    expect(drain.asked).toEqual(["drain"]);
+  });
+
+  test("P8: with a token whoever shows it may ask, and nobody else", async () => {
+    const drain = { token: "s3cret", asked: [] as string[] };
+    const app = adminOf(ready, undefined, drain);
+    expect((await app.inject({ url: "/prestop" })).statusCode).toBe(403);
+    expect((await app.inject({ url: "/prestop", headers: { "x-drain-token": "s3creT" } })).statusCode).toBe(403);
+    expect(
+      (await app.inject({ url: "/prestop", headers: { "x-drain-token": "s3cret" }, ...stranger })).statusCode,
+    ).toBe(200);
+    expect(drain.asked).toEqual(["prestop"]);
   });
 });
 
