@@ -10,6 +10,7 @@ import { answerCancel } from "./cancel-task.ts";
 import { answerExtendedCard, type CardAddress } from "./extended-card.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { answerList } from "./list-tasks.ts";
+import { withPatientReads } from "./patient-reads.ts";
 import { answerPush } from "./push-configs.ts";
 import { answerGet } from "./read-task.ts";
 import { errorAnswer, orUnavailable, type Rpc } from "./rpc.ts";
@@ -17,6 +18,7 @@ import { answerSend } from "./send-message.ts";
 import { answerSubscribe } from "./subscribe-task.ts";
 
 export function answerCalls(context: FlowContext, card: CardAddress): HandleJsonRpc {
+  const patient = withPatientReads(context);
   return async (call) => {
     const parsed = parseCall(call.text);
     if (parsed.kind === "other" || parsed.id === undefined) return "pass-through";
@@ -28,7 +30,7 @@ export function answerCalls(context: FlowContext, card: CardAddress): HandleJson
       const name = known.dialect === "1.0" ? "invalid-params" : "invalid-request";
       return errorAnswer(rpc, a2aError(known.dialect, name, "The request id must be a string, an integer or null."));
     }
-    return orUnavailable<Answer | "pass-through">(rpc, () => answerOperation(context, rpc, card));
+    return orUnavailable<Answer | "pass-through">(rpc, () => answerOperation(patient, rpc, card));
   };
 }
 
