@@ -1,5 +1,5 @@
 /** Bundles the operator into dist/: main.js, the part that only a kubeconfig needs, the migrations. */
-import { cpSync, rmSync } from "node:fs";
+import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type BuildOptions, build } from "esbuild";
 
@@ -25,5 +25,7 @@ export const BUNDLE_OPTIONS = {
 if (import.meta.main) {
   rmSync(here("./dist"), { recursive: true, force: true });
   await build({ ...BUNDLE_OPTIONS, entryPoints: ["src/main.ts"], outdir: "dist" });
+  // The folder is copied out of this repository; without a word Node would have to parse the bundle twice.
+  writeFileSync(here("./dist/package.json"), '{ "type": "module" }\n');
   cpSync(here("../sidecar/prisma/migrations"), here("./dist/prisma/migrations"), { recursive: true });
 }

@@ -2,7 +2,13 @@ import { readFileSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { readRootSchema, renderDurableAgent, typesFile } from "../tools/resource-definition.ts";
+import {
+  readmeFile,
+  readRootSchema,
+  renderDurableAgent,
+  renderReadme,
+  typesFile,
+} from "../tools/resource-definition.ts";
 import type { Schema } from "../tools/type-source.ts";
 
 const refusedDirectory = fileURLToPath(new URL("./refused/", import.meta.url));
@@ -16,6 +22,10 @@ function* walk(schema: Schema, path: string): Generator<{ path: string; schema: 
 
 test("the generated types are those of the definition", () => {
   expect(readFileSync(typesFile, "utf8")).toBe(renderDurableAgent());
+});
+
+test("the tables of README.md are those of the definition", () => {
+  expect(readFileSync(readmeFile, "utf8")).toBe(renderReadme());
 });
 
 test("every field says what it means", () => {

@@ -1,5 +1,6 @@
-/** Writes src/durable-agent.ts from the resource definition. Run it after every change of the YAML. */
+/** Writes src/durable-agent.ts and the tables of README.md from the resource definition. Run it after every change of it. */
 import { writeFileSync } from "node:fs";
-import { typesFile, renderDurableAgent } from "./resource-definition.ts";
+import { readmeFile, renderDurableAgent, renderReadme, typesFile } from "./resource-definition.ts";
 
 writeFileSync(typesFile, renderDurableAgent());
+writeFileSync(readmeFile, renderReadme());

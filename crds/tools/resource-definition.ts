@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
+import { renderFieldTable } from "./field-table.ts";
 import { renderTypes, type Schema } from "./type-source.ts";
 
 /** The definition that the chart installs and the API server enforces. */
@@ -9,6 +10,23 @@ export const definitionFile = fileURLToPath(new URL("../durable-agent.dev_durabl
 
 /** The generated types. */
 export const typesFile = fileURLToPath(new URL("../src/durable-agent.ts", import.meta.url));
+
+/** The document with the tables of fields. */
+export const readmeFile = fileURLToPath(new URL("../README.md", import.meta.url));
+
+/** The text that README.md has to have: its own, with both tables replaced. */
+export function renderReadme(): string {
+  const { spec, status } = readRootSchema().properties ?? {};
+  const readme = readFileSync(readmeFile, "utf8");
+  return replaceSection(replaceSection(readme, "spec", spec ?? {}), "status", status ?? {});
+}
+
+function replaceSection(text: string, name: string, schema: Schema): string {
+  const [start, end] = [`<!-- ${name} -->`, `<!-- end of ${name} -->`];
+  const [from, to] = [text.indexOf(start), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`README.md has no section ${name}`);
+  return `${text.slice(0, from + start.length)}\n${renderFieldTable(schema)}\n${text.slice(to)}`;
+}
 
 /** The root schema of the only version. Throws when the definition does not have the expected shape. */
 export function readRootSchema(): Schema {

@@ -60,6 +60,11 @@ export const settings: readonly Setting[] = [
   { name: "LEASE_NAME", defaultText: "durable-agent-operator", meaning: "Lease of the leader election" },
   { name: "LEASE_MS", defaultText: "10000", meaning: "how long a silent leader keeps the Lease" },
   { name: "STORE_PROBE_MS", defaultText: "30000", meaning: "how often databases and NATS servers are asked" },
+  {
+    name: "SHUTDOWN_QUIET_MS",
+    defaultText: "5000",
+    meaning: "how long webhooks are still answered after SIGTERM, until nobody asks this replica any more",
+  },
   { name: "LOG_LEVEL", defaultText: "info", meaning: "debug, info, warn or error" },
   { name: "KUBECONFIG", defaultText: "in-cluster", meaning: "kubeconfig for an operator that runs outside" },
 ];
@@ -80,6 +85,7 @@ export interface Config {
   leaseName: string;
   leaseMs: number;
   storeProbeMs: number;
+  shutdownQuietMs: number;
   logLevel: "debug" | "info" | "warn" | "error";
 }
 
@@ -149,6 +155,7 @@ export function loadConfig(env: Record<string, string | undefined>, hostName: st
     leaseName: text("LEASE_NAME") ?? "durable-agent-operator",
     leaseMs: integer("LEASE_MS", 10_000, [1_000, 600_000]),
     storeProbeMs: integer("STORE_PROBE_MS", 30_000, [500, 3_600_000]),
+    shutdownQuietMs: integer("SHUTDOWN_QUIET_MS", 5_000, [0, 60_000]),
     logLevel: isLogLevel(logLevel) ? logLevel : "info",
   };
   if (problems.length > 0) throw new ConfigError(problems);

@@ -1,6 +1,7 @@
 /** Puts the operator together: settings → adapters → controllers → servers, and ends them in the opposite order. */
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Logger, pino } from "pino";
 import { connect } from "./adapters/kubernetes/connection.ts";
 import { createEventRecorder } from "./adapters/kubernetes/event-recorder.ts";
@@ -29,6 +30,8 @@ const configExitCode = 78;
 const publishDelayMs = 3_000;
 const versionReadMs = 600_000;
 const uninstallDeadlineMs = 600_000;
+/** After `uninstall` has ended the Lease stays taken this long, until the operator's pods are gone. */
+const uninstallLeaseMs = 20_000;
 
 async function main(): Promise<void> {
   const config = loadConfig(process.env, hostname());
@@ -42,6 +45,7 @@ async function operate(config: Config, logger: Logger): Promise<void> {
   const cluster = createCluster(connection);
   const fault = (event: string) => (error: unknown) => logger.warn({ err: describe(error) }, event);
   let duties: LeaderDuties | undefined;
+  let draining = false;
   const metrics = createMetrics({
     queueDepths: () => duties?.queueDepths() ?? {},
     agentsByReady: () => countByReady(duties),
@@ -63,7 +67,10 @@ async function operate(config: Config, logger: Logger): Promise<void> {
       ? followSecret(openCache, secret)
       : followFiles(config.webhookCertDir, fault("certificate files unreadable"));
   const probes = await startProbeServer(
-    { registry: metrics.registry, missing: () => findMissing(certificates.current() !== undefined, duties) },
+    {
+      registry: metrics.registry,
+      missing: () => (draining ? ["draining"] : findMissing(certificates.current() !== undefined, duties)),
+    },
     { host: "::", port: config.probePort },
   );
   const clusterId = await readClusterId(cluster, fault("API server not reachable"));
@@ -137,9 +144,12 @@ async function operate(config: Config, logger: Logger): Promise<void> {
   ]);
   logger.info({ why: ended }, "operator ending");
   if (ended === "lost") process.exit(1); // another replica leads: not one more write from here
+  draining = true;
+  const quiet = delay(config.shutdownQuietMs);
   await duties?.stop();
   await candidacy.stop();
   await events.flush();
+  await quiet;
   await admission.stop();
   await certificates.stop();
   version.stop();
@@ -155,9 +165,9 @@ async function uninstall(config: Config, logger: Logger): Promise<void> {
     cluster,
     lease: { name: config.leaseName, namespace: config.namespace },
     identity: `uninstall-${config.identity}`,
-    leaseMs: uninstallDeadlineMs,
-    renewDeadlineMs: uninstallDeadlineMs,
-    retryMs: 1_000,
+    leaseMs: uninstallLeaseMs,
+    renewDeadlineMs: uninstallLeaseMs,
+    retryMs: 2_000,
     preempt: true,
     onFault: (error) => logger.warn({ err: describe(error) }, "lease not taken"),
   });
@@ -202,7 +212,7 @@ async function readClusterId(cluster: Cluster, onFault: (error: unknown) => void
   for (;;) {
     const system = await cluster.read(namespaces, { name: "kube-system" }).catch(onFault);
     if (system?.metadata.uid !== undefined) return system.metadata.uid.replaceAll("-", "").slice(0, 8);
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await delay(1_000);
   }
 }
 

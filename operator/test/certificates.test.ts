@@ -17,7 +17,7 @@ import {
 
 const dnsNames = ["durable-agent-webhook.durable-agent.svc", "durable-agent-webhook.durable-agent.svc.cluster.local"];
 const start = new Date("2026-01-01T00:00:00Z");
-const after = (ms: number): Date => new Date(start.getTime() + ms);
+const later = (ms: number): Date => new Date(start.getTime() + ms);
 const hours = (count: number): number => count * 3_600_000;
 
 const fresh = await carryOutStep({}, { kind: "startOver" }, { now: start, dnsNames });
@@ -65,7 +65,7 @@ describe("an issued certificate", () => {
 });
 
 describe("checks", () => {
-  const now = after(hours(1));
+  const now = later(hours(1));
   const context = { authority: fresh.authority, dnsNames, now };
   const rows: [title: string, fault: string | undefined, expected: string | undefined][] = [
     ["a fresh certificate has no fault", checkServing(fresh.serving, context), undefined],
@@ -80,13 +80,13 @@ describe("checks", () => {
     ["another name is wrong", checkServing(fresh.serving, { ...context, dnsNames: ["other.svc"] }), "wrongNames"],
     [
       "a third of its life before the end it is expiring",
-      checkServing(fresh.serving, { ...context, now: after(servingLifeMs * 0.7) }),
+      checkServing(fresh.serving, { ...context, now: later(servingLifeMs * 0.7) }),
       "expiring",
     ],
-    ["afterwards it is expired", checkServing(fresh.serving, { ...context, now: after(servingLifeMs) }), "expired"],
+    ["afterwards it is expired", checkServing(fresh.serving, { ...context, now: later(servingLifeMs) }), "expired"],
     [
       "before its time it is not yet valid",
-      checkServing(fresh.serving, { ...context, now: after(-hours(1)) }),
+      checkServing(fresh.serving, { ...context, now: later(-hours(1)) }),
       "notYetValid",
     ],
     [
@@ -94,13 +94,13 @@ describe("checks", () => {
       checkServing(fresh.authority, { ...context, authority: fresh.serving }),
       "wrongIssuer",
     ],
-    ["an authority expires too", checkAuthority(fresh.authority, after(authorityLifeMs * 0.7)), "expiring"],
+    ["an authority expires too", checkAuthority(fresh.authority, later(authorityLifeMs * 0.7)), "expiring"],
   ];
   test.each(rows)("%s", (_title, fault, expected) => {
     expect(fault).toBe(expected);
   });
   test("what is expired is never served", () => {
-    expect([isServable(fresh.serving, now), isServable(fresh.serving, after(servingLifeMs))]).toEqual([true, false]);
+    expect([isServable(fresh.serving, now), isServable(fresh.serving, later(servingLifeMs))]).toEqual([true, false]);
   });
 });
 
@@ -108,56 +108,56 @@ describe("rotation", () => {
   test("an empty Secret is filled in one step, and then nothing is to be done", async () => {
     const first = await rotate({}, start);
     expect(first.kind).toBe("startOver");
-    expect((await rotate(first.state, after(hours(1)))).kind).toBe("none");
+    expect((await rotate(first.state, later(hours(1)))).kind).toBe("none");
   });
 
   test("an expiring serving certificate is issued anew by the same authority", async () => {
-    const next = await rotate(fresh, after(servingLifeMs * 0.7));
+    const next = await rotate(fresh, later(servingLifeMs * 0.7));
     expect(next.kind).toBe("issueServing");
     expect(next.state.authority).toEqual(fresh.authority);
     expect(
-      checkServing(next.state.serving, { authority: fresh.authority, dnsNames, now: after(servingLifeMs * 0.7) }),
+      checkServing(next.state.serving, { authority: fresh.authority, dnsNames, now: later(servingLifeMs * 0.7) }),
     ).toBeUndefined();
   });
 
   test("C1: an authority is trusted everywhere for the overlap before it signs", async () => {
     const late = authorityLifeMs * 0.7;
-    const served = (await rotate(fresh, after(late))).state;
-    const prepared = await rotate(served, after(late));
+    const served = (await rotate(fresh, later(late))).state;
+    const prepared = await rotate(served, later(late));
     expect(prepared.kind).toBe("prepareNext");
     expect(prepared.state.serving).toEqual(served.serving);
-    expect((await rotate(prepared.state, after(late + overlapMs - 1000))).kind).toBe("none");
-    expect((await rotate(prepared.state, after(late + overlapMs), trustBundle(served))).kind).toBe("none");
-    const promoted = await rotate(prepared.state, after(late + overlapMs));
+    expect((await rotate(prepared.state, later(late + overlapMs - 1000))).kind).toBe("none");
+    expect((await rotate(prepared.state, later(late + overlapMs), trustBundle(served))).kind).toBe("none");
+    const promoted = await rotate(prepared.state, later(late + overlapMs));
     expect(promoted.kind).toBe("promoteNext");
     expect(promoted.state.authority).toEqual(prepared.state.next);
   });
 
   test("C2: the former authority stays in the bundle until it expires", async () => {
     const late = authorityLifeMs * 0.7;
-    const served = (await rotate(fresh, after(late))).state;
-    const prepared = (await rotate(served, after(late))).state;
-    const promoted = (await rotate(prepared, after(late + overlapMs))).state;
+    const served = (await rotate(fresh, later(late))).state;
+    const prepared = (await rotate(served, later(late))).state;
+    const promoted = (await rotate(prepared, later(late + overlapMs))).state;
     expect(splitCertificates(trustBundle(promoted))).toHaveLength(2);
     let state = promoted;
     for (let day = 0; day < 120; day += 9) {
-      const round = await rotate(state, after(late + day * hours(24)));
+      const round = await rotate(state, later(late + day * hours(24)));
       state = round.state;
     }
     expect(splitCertificates(trustBundle(state))).toHaveLength(1);
   });
 
   test("C2: starting over keeps what is published and unexpired", () => {
-    const bundle = bundleToPublish({}, [trustBundle(fresh)], after(hours(1)));
+    const bundle = bundleToPublish({}, [trustBundle(fresh)], later(hours(1)));
     expect(bundle).toBe(fresh.authority?.certificate);
-    expect(bundleToPublish({}, [trustBundle(fresh)], after(authorityLifeMs))).toBe("");
+    expect(bundleToPublish({}, [trustBundle(fresh)], later(authorityLifeMs))).toBe("");
   });
 
   test("a year of hourly looks never leaves the served certificate untrusted or expired", async () => {
     let state = fresh;
     let published = trustBundle(fresh);
     for (let hour = 0; hour < 24 * 400; hour += 12) {
-      const now = after(hours(hour));
+      const now = later(hours(hour));
       const served = state.serving;
       const round = await rotate(state, now, published);
       published = bundleToPublish(round.state, [published], now);

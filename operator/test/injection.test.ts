@@ -112,6 +112,21 @@ test("every reason to skip or refuse a pod has a fixture", () => {
   expect([...seen].toSorted()).toEqual(expected.toSorted());
 });
 
+test("every variable that the operator sets is one that a user cannot set", () => {
+  const definition = readFileSync(
+    fileURLToPath(new URL(import.meta.resolve("@durable-agent/crds/definition.yaml"))),
+    "utf8",
+  );
+  const reserved = /e\.name in \[(?<names>[^\]]+)\]/.exec(definition)?.groups?.["names"] ?? "";
+  const names = new Set([...reserved.matchAll(/'(\w+)'/g)].map(([, name]) => name));
+  const own = injectedCases.flatMap(({ input, pod }) => {
+    const users = new Set(input.agent?.spec.sidecar.env?.map(({ name }) => name));
+    return (findSidecar(pod)?.env ?? []).map(({ name }) => name).filter((name) => !users.has(name));
+  });
+  expect(new Set(own).size).toBeGreaterThan(20);
+  expect(own.filter((name) => !names.has(name))).toEqual([]);
+});
+
 function findSidecar(pod: Pod): Container | undefined {
   return [...(pod.spec.initContainers ?? []), ...pod.spec.containers].find(
     (container) => container.name === "durable-agent",

@@ -39,6 +39,19 @@ describe("the first rounds", () => {
     expect(describeActions(world())).toEqual(["addFinalizer", "writeSecret", "writeStatus", "stamp"]);
   });
 
+  test("a workload is not touched before its database has answered", () => {
+    const away = world({ store: { status: "False", reason: "Unreachable", message: "connection refused" } });
+    expect(describeActions(away)).toEqual(["addFinalizer", "writeSecret", "writeStatus"]);
+    expect(condition(away, "Ready")).toBe("False/Unreachable");
+    expect(planReconcile(away).requeueAfterMs).toBeGreaterThan(0);
+  });
+
+  test("a workload that is stamped already is still kept up while its database is away", () => {
+    const away = { ...stampedWorld(), store: { status: "False", reason: "Unreachable", message: "refused" } as const };
+    away.agent.spec.recovery.maxAttempts = 5;
+    expect(describeActions(away)).toContain("stamp");
+  });
+
   test("nothing is left to do until pods change", () => {
     expect(describeActions(stampedWorld())).toEqual([]);
   });
@@ -73,7 +86,9 @@ describe("the first rounds", () => {
     const settled = stampedWorld(rolling);
     expect(describeActions(settled)).toEqual([]);
     expect(describeActions({ ...settled, sidecarVersion: "v2" })).toEqual(["stamp"]);
-    expect(describeActions({ ...settled, sidecarVersion: "v2", upgradeSlotFree: false })).toEqual([]);
+    const waiting = { ...settled, sidecarVersion: "v2", upgradeSlotFree: false };
+    expect(describeActions(waiting)).toEqual([]);
+    expect(planReconcile(waiting).requeueAfterMs).toBeGreaterThan(0);
   });
 });
 

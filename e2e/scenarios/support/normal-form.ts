@@ -23,3 +23,13 @@ export function normalForm(value: Json): Json {
   };
   return visit(value);
 }
+
+/** The same for text that is to stay text: ids and times by the order of their appearance, every other byte as it is. */
+export function normalText(text: string): string {
+  const names = new Map<string, string>();
+  const nameOf = (id: string) => {
+    if (!names.has(id)) names.set(id, `<id ${names.size + 1}>`);
+    return names.get(id) ?? id;
+  };
+  return text.replace(UUID, nameOf).replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|\+00:00)/g, "<time>");
+}

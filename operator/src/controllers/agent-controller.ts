@@ -25,14 +25,18 @@ export interface AgentControllerOptions extends Observer {
 /** Even without news a DurableAgent is looked at this often, for what is not watched: Secrets, NetworkPolicies. */
 const resyncMs = 300_000;
 
+/** A workload that was just stamped looks rolled out until its new generation has reached the watch. */
+const upgradeBeginsMs = 5_000;
+
 /** The handler of the queue, whose keys are `namespace/name`. */
 export function createAgentController(options: AgentControllerOptions): (key: string) => Promise<Requeue> {
   /** The one workload that is being restarted for an upgrade (`upgrade: Rolling`). */
-  let upgrading: string | undefined;
+  let upgrading: { key: string; since: number } | undefined;
 
   const isSlotFree = (key: string): boolean => {
-    if (upgrading === undefined || upgrading === key) return true;
-    const [namespace = "", name = ""] = upgrading.split("/");
+    if (upgrading === undefined || upgrading.key === key) return true;
+    if (performance.now() - upgrading.since < upgradeBeginsMs) return false;
+    const [namespace = "", name = ""] = upgrading.key.split("/");
     const holder = options.agents.get(namespace, name);
     const { kind = "", name: workloadName = "" } = holder?.spec.workload ?? {};
     const workload = options.workloads.get(kind, namespace, workloadName);
@@ -45,7 +49,7 @@ export function createAgentController(options: AgentControllerOptions): (key: st
     if (observed === undefined) return {};
     const world: World = { ...observed, upgradeSlotFree: isSlotFree(key) };
     const plan = planReconcile(world);
-    if (plan.actions.some((action) => isUpgrade(action, world))) upgrading = key;
+    if (plan.actions.some((action) => isUpgrade(action, world))) upgrading = { key, since: performance.now() };
     for (const action of plan.actions) {
       await perform(options.cluster, world, action);
       report(options.events, world, action);

@@ -121,7 +121,12 @@ export function takeUpDuties(options: LeaderDutiesOptions): LeaderDuties {
       workloads,
       events: options.events,
       credentials: options.credentials,
-      findings: (agent) => watch.findings(agent),
+      findings: (agent) => {
+        const findings = watch.findings(agent);
+        // A workload is not touched before its database has answered, so a new DurableAgent waits for this round.
+        if (findings.store === undefined) watch.refresh();
+        return findings;
+      },
       sidecarVersion: options.sidecarVersion,
     }),
   );
@@ -130,8 +135,6 @@ export function takeUpDuties(options: LeaderDutiesOptions): LeaderDuties {
     2,
     createAnnotationController({ cluster, workloads, agentsOf: (namespace) => agentCache.list(namespace) }),
   );
-  void agentCache.synced.then(() => watch.refresh());
-
   const queues = {
     agent: agentQueue,
     annotation: annotationQueue,

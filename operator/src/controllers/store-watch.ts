@@ -32,33 +32,37 @@ export interface StoreWatchOptions {
 /** The running rounds. */
 export interface StoreWatch {
   findings(agent: DurableAgent): StoreFindings;
-  /** Makes a round now, unless one is under way. */
-  refresh(): Promise<void>;
+  /** Makes a round that begins now or, where one is under way, when that has ended. */
+  refresh(): void;
   stop(): Promise<void>;
 }
 
 const nothing: StoreFindings = { store: undefined, relay: undefined, tasks: undefined };
 const noTasks: TaskCounts = { working: 0, interrupted: 0, finished: 0 };
 
-/** Starts the rounds; the first one at once. */
+/** Starts the rounds; the first one comes with {@link StoreWatch.refresh} or after one interval. */
 export function startStoreWatch(options: StoreWatchOptions): StoreWatch {
   const known = new Map<string, StoreFindings>();
   let round: Promise<void> | undefined;
-  const refresh = (): Promise<void> => {
-    round ??= makeRound(options, known)
-      .catch(options.onFault)
-      .finally(() => {
-        round = undefined;
-      });
-    return round;
+  let again = false;
+  const rounds = async (): Promise<void> => {
+    do {
+      again = false;
+      await makeRound(options, known).catch(options.onFault);
+    } while (again);
+    round = undefined;
   };
-  void refresh();
-  const timer = setInterval(() => void refresh(), options.everyMs);
+  const refresh = (): void => {
+    again = true;
+    round ??= rounds();
+  };
+  const timer = setInterval(refresh, options.everyMs);
   return {
     findings: (agent) => known.get(agent.metadata.uid) ?? nothing,
     refresh,
     stop: async () => {
       clearInterval(timer);
+      again = false;
       await round;
     },
   };

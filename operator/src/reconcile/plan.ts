@@ -36,25 +36,28 @@ function planPresence(world: World): Plan {
   const census = takeCensus(podsOfWorkload(world), agent);
   const secretStep = planOwnSecret(agent, world.secrets[`durable-agent-${agent.metadata.name}`], world);
   const missing = findMissingCredential(world, secretStep);
+  const store = describeStore(world, missing);
   const touches = assessment.kind === "clear";
+  const stamped = touches ? readStamp(assessment.workload) : undefined;
+  // A workload that runs without us is not led to a database that has not answered yet.
+  const lacking = missing ?? (stamped === undefined && store.status !== "True" ? store : undefined);
   const actions: Action[] = [];
   if (touches && !hasFinalizer(world)) actions.push({ kind: "addFinalizer" });
   if (touches && secretStep.kind === "write") actions.push({ kind: "writeSecret", data: secretStep.data });
   const status = buildStatus(world, census, {
     assessment,
     findings: {
-      Injected: describeInjection(assessment, census, missing),
+      Injected: describeInjection(assessment, census, lacking),
       TrafficRouted: describeTraffic(world, assessment, census),
-      StoreReady: describeStore(world, missing),
+      StoreReady: store,
       RelayReady: describeRelay(world),
     },
   });
   const statusWrites: Action[] = isDeepStrictEqual(status, agent.status) ? [] : [{ kind: "writeStatus", status }];
   if (touches) {
     actions.push(...statusWrites);
-    const stamped = readStamp(assessment.workload);
-    const ready = missing === undefined || stamped !== undefined;
-    if (ready && !sameStamp(stamped, assessment.stamp)) actions.push({ kind: "stamp", stamp: assessment.stamp });
+    if ((lacking === undefined || stamped !== undefined) && !sameStamp(stamped, assessment.stamp))
+      actions.push({ kind: "stamp", stamp: assessment.stamp });
   }
   actions.push(...planServices(world, assessment).map((step): Action => ({ kind: "stepService", step })));
   const evicted = planEviction(world, census);
@@ -63,8 +66,9 @@ function planPresence(world: World): Plan {
     actions.push({ kind: "removeFinalizer" });
   }
   if (!touches) actions.push(...statusWrites);
-  const settled =
-    missing === undefined && census.injected.length === census.running.length && census.missed.length === 0;
+  const complete = census.injected.length === census.running.length && census.missed.length === 0;
+  const awaitsUpgrade = !world.upgradeSlotFree && stamped?.sidecarVersion !== world.sidecarVersion;
+  const settled = lacking === undefined && complete && !awaitsUpgrade;
   return settled ? { actions } : { actions, requeueAfterMs: settleMs };
 }
 

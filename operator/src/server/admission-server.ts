@@ -45,6 +45,8 @@ export async function startAdmissionServer(
     server.setSecureContext({ cert: certificate, key, minVersion: "TLSv1.2" });
     options.log("info", "serving certificate loaded", {});
   });
+  // Longer than API servers keep idle connections, so that none is closed under a request.
+  server.keepAliveTimeout = 180_000;
   server.on("tlsClientError", () => undefined); // port scanners and half-open probes
   await listen(server, address);
   const { port } = server.address() as AddressInfo;

@@ -105,6 +105,7 @@ export async function startOperatorCluster(): Promise<OperatorCluster> {
     LEASE_NAME: `${install.name}-operator`,
     PROBE_PORT: String(probePort),
     STORE_PROBE_MS: "2000",
+    SHUTDOWN_QUIET_MS: "0",
   });
   const spawnOperator = (
     name: string,

@@ -10,6 +10,7 @@ import { answerCancel } from "./cancel-task.ts";
 import { answerExtendedCard, type CardAddress } from "./extended-card.ts";
 import type { CallOutcome, FlowContext } from "./flow-context.ts";
 import { answerList } from "./list-tasks.ts";
+import { withPatientReads } from "./patient-reads.ts";
 import { answerPush } from "./push-configs.ts";
 import { answerGet } from "./read-task.ts";
 import { errorAnswer, orUnavailable, type Rpc } from "./rpc.ts";
@@ -38,6 +39,7 @@ function outcomeOf(answered: Answer | "pass-through"): CallOutcome {
 type Recognised = { method: string | null; answered: Answer | "pass-through" };
 
 function recognise(context: FlowContext, card: CardAddress): (call: RpcCall) => Promise<Recognised> {
+  const patient = withPatientReads(context);
   return async (call) => {
     const parsed = parseCall(call.text);
     if (parsed.kind === "other" || parsed.id === undefined) return { method: null, answered: "pass-through" };
@@ -52,7 +54,7 @@ function recognise(context: FlowContext, card: CardAddress): (call: RpcCall) => 
     }
     return {
       method,
-      answered: await orUnavailable<Answer | "pass-through">(rpc, () => answerOperation(context, rpc, card)),
+      answered: await orUnavailable<Answer | "pass-through">(rpc, () => answerOperation(patient, rpc, card)),
     };
   };
 }

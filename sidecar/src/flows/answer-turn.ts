@@ -8,6 +8,7 @@ import type { SendParams } from "../protocol/params.ts";
 import { isObject, member } from "../protocol/raw-json.ts";
 import type { Answer } from "./answer.ts";
 import type { FlowContext } from "./flow-context.ts";
+import { foldAt } from "./fold-at.ts";
 import { followTask } from "./follow-task.ts";
 import { retryStore } from "./retry-store.ts";
 import { errorAnswer, resultAnswer, type Rpc, unavailableAnswer } from "./rpc.ts";
@@ -127,7 +128,10 @@ async function answerTask(context: FlowContext, rpc: Rpc, waited: WaitedTurn, ta
   const [only] = view.tail;
   if (view.task.generation === 1 && only?.kind === "task")
     return resultAnswer(rpc, withHistory(rpc, only.payload, historyLength));
-  return resultAnswer(rpc, wrapTask(rpc.dialect, taskText(foldOf(view), { historyLength })));
+  // A turn that was queued behind this one may have gone on with the task already.
+  const last = progress.kind === "ended" ? progress.lastGeneration : null;
+  const fold = last !== null && last < view.task.generation ? await foldAt(context, view.task, last) : foldOf(view);
+  return resultAnswer(rpc, wrapTask(rpc.dialect, taskText(fold, { historyLength })));
 }
 
 /** A recorded Task event as an answer: untouched unless the caller limits the history. */

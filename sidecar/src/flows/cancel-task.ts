@@ -43,9 +43,10 @@ export async function answerCancel(context: FlowContext, rpc: Rpc): Promise<Answ
   }
 }
 
-/** Cancel of a canceled task is idempotent in 1.0 (§3.3.1); 0.3 SDKs refuse it. */
+/** Cancel of a canceled task is idempotent in 1.0 (§3.3.1), also for a 1.0 agent that is called in 0.3; 0.3 SDKs refuse it. */
 async function answerTerminal(context: FlowContext, rpc: Rpc, task: TaskRow): Promise<Answer> {
-  if (task.state === "canceled" && rpc.dialect === "1.0") return answerCurrent(context, rpc, task.taskId);
+  const idempotent = rpc.dialect === "1.0" || !(await context.profile.traits()).native03;
+  if (task.state === "canceled" && idempotent) return answerCurrent(context, rpc, task.taskId);
   return errorAnswer(rpc, cancelTerminalError(rpc.dialect, task.taskId, task.state));
 }
 

@@ -27,7 +27,7 @@ export interface ReflectorOptions<T extends KubernetesObject> {
 }
 
 const relistMs = 600_000;
-const firstBackoffMs = 200;
+const firstBackoffMs = 100;
 const longestBackoffMs = 20_000;
 
 interface WatchEvent<T> {
