@@ -20,6 +20,7 @@ describe("the election", () => {
       leaseMs: 1_000,
       renewDeadlineMs: 600,
       retryMs: 50,
+      onOther: () => undefined,
       onFault: () => undefined,
       ...options,
     });
@@ -75,7 +76,9 @@ describe("the election", () => {
     const cluster = createMemoryCluster();
     const leader = stand(cluster, "a");
     await leader.elected;
-    const next = stand(cluster, "b");
+    const holders: string[] = [];
+    const next = stand(cluster, "b", { onOther: (holder) => holders.push(holder) });
+    await expect.poll(() => holders).toEqual(["a"]);
     const stoppedAt = performance.now();
     await leader.stop();
     await next.elected;
