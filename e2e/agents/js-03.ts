@@ -133,7 +133,7 @@ function main(): void {
       undefined,
       undefined,
       undefined,
-      options.flags.has("extended") ? { ...card, description: "The extended card." } : undefined,
+      options.flags.has("extended") ? async () => ({ ...card, description: "The extended card." }) : undefined,
     );
     app.use("/.well-known/agent-card.json", agentCardHandler({ agentCardProvider: requestHandler }));
     app.use("/", jsonRpcHandler({ requestHandler, userBuilder: UserBuilder.noAuthentication }));

@@ -158,7 +158,7 @@ function main(): void {
       undefined,
       undefined,
       undefined,
-      options.flags.has("extended") ? { ...card, description: "The extended card." } : undefined,
+      options.flags.has("extended") ? async () => ({ ...card, description: "The extended card." }) : undefined,
     );
     const legacyCompat = { enabled: options.flags.has("compat") };
     const userBuilder = UserBuilder.noAuthentication;
