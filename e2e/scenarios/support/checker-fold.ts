@@ -39,7 +39,11 @@ interface Update {
 }
 
 /** Task texts in a form that can be compared, one after every event: index 0 is generation 1. */
-export function foldAll(dialect: Dialect, ids: { taskId: string; contextId: string }, events: readonly RecordedEvent[]): string[] {
+export function foldAll(
+  dialect: Dialect,
+  ids: { taskId: string; contextId: string },
+  events: readonly RecordedEvent[],
+): string[] {
   let task: Task = {
     ...(dialect === "0.3" && { kind: "task" }),
     id: ids.taskId,
@@ -102,7 +106,8 @@ function foldArtifact(task: Task, artifact: Artifact, append: boolean): void {
 export function canonicalTask(task: unknown): string {
   return JSON.stringify(task, (key, value: unknown) => {
     if (typeof value !== "object" || value === null) return value;
-    if (Array.isArray(value)) return value.length === 0 && (key === "history" || key === "artifacts") ? undefined : value;
+    if (Array.isArray(value))
+      return value.length === 0 && (key === "history" || key === "artifacts") ? undefined : value;
     const entries = Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1));
     return entries.length === 0 && key === "metadata" ? undefined : Object.fromEntries(entries);
   });
