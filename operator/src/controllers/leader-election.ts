@@ -40,7 +40,7 @@ export function standForElection(options: LeaderElectionOptions): Candidacy {
   const abort = new AbortController();
   const elected = Promise.withResolvers<void>();
   const lost = Promise.withResolvers<void>();
-  const state = { leading: false, holder: "", seen: "", seenAt: 0 };
+  const state: State = { leading: false, holder: "", seen: "", seenAt: 0, attempt: Promise.resolve() };
   const loop = campaign(options, state, abort.signal, { elected: elected.resolve, lost: lost.resolve });
   return {
     elected: elected.promise,
@@ -49,6 +49,8 @@ export function standForElection(options: LeaderElectionOptions): Candidacy {
     stop: async () => {
       abort.abort();
       await loop;
+      // A renewal that is still under way would make the release a conflict.
+      await state.attempt;
       if (!state.leading) return;
       state.leading = false;
       await release(options).catch(options.onFault);
@@ -63,6 +65,8 @@ interface State {
   /** The last record read and when it was first read, on the monotonic clock. */
   seen: string;
   seenAt: number;
+  /** Settles with the call that is under way; never rejects. */
+  attempt: Promise<unknown>;
 }
 
 async function campaign(
@@ -74,8 +78,10 @@ async function campaign(
   let renewedAt = 0;
   while (!signal.aborted) {
     const sentAt = performance.now();
-    const attempt = Promise.race([acquireOrRenew(options, state), failAfter(options.renewDeadlineMs / 2, signal)]);
-    const held = await attempt.catch((error: unknown) => {
+    const attempt = acquireOrRenew(options, state);
+    state.attempt = attempt.catch(() => undefined);
+    const timely = Promise.race([attempt, failAfter(options.renewDeadlineMs / 2, signal)]);
+    const held = await timely.catch((error: unknown) => {
       if (!signal.aborted) options.onFault(error);
       return undefined;
     });
