@@ -57,7 +57,9 @@ function inline(subject: Subject, url: string): Record<string, unknown> {
 
 async function pushed(path: string, count: number): Promise<readonly Push[]> {
   const kept = () => webhook.pushes(path).map((push) => summaryOf(push.body));
-  await waitFor(() => webhook.pushes(path).length >= count, { message: () => `${count} pushes in ${kept()}` });
+  await waitFor(() => webhook.pushes(path).length >= count, {
+    message: () => `${count} pushes in ${kept().join(", ")}`,
+  });
   return webhook.pushes(path);
 }
 

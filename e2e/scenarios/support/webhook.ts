@@ -19,14 +19,16 @@ export interface Webhook {
 
 export async function startWebhook(): Promise<Webhook> {
   const kept = new Map<string, Push[]>();
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    const path = request.url ?? "/";
-    const pushes = kept.get(path) ?? [];
-    pushes.push({ headers: request.headers, body: JSON.parse(Buffer.concat(chunks).toString("utf8")) });
-    kept.set(path, pushes);
-    response.writeHead(200).end();
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const path = request.url ?? "/";
+      const pushes = kept.get(path) ?? [];
+      pushes.push({ headers: request.headers, body: JSON.parse(Buffer.concat(chunks).toString("utf8")) });
+      kept.set(path, pushes);
+      response.writeHead(200).end();
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
