@@ -12,11 +12,11 @@ export class SnapshotPolicy {
     this.#tailChars = tailChars;
   }
 
-  /** Takes in what is about to be recorded; whether a snapshot goes with it. `foldChars`: about the size it would have. */
-  isDue(recorded: readonly { payload: string }[], write: { ending: boolean; foldChars: number }): boolean {
+  /** Takes in what is about to be recorded; whether a snapshot goes with it. */
+  isDue(recorded: readonly { payload: string }[], ending: boolean): boolean {
     for (const event of recorded) this.#tailChars += event.payload.length;
     if (this.#tailChars === 0) return false;
-    return write.ending || this.#tailChars > Math.max(this.#snapshotChars, write.foldChars, MIN_TAIL_CHARS);
+    return ending || this.#tailChars > Math.max(this.#snapshotChars, MIN_TAIL_CHARS);
   }
 
   /** A snapshot of this size goes into the record. */

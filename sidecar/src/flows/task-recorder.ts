@@ -7,7 +7,7 @@
  * queue's bound. I2 (epoch and expected generation on every write), I3 (snapshot = fold), P6 (terminal is final).
  */
 import { differenceFrom } from "../domain/difference.ts";
-import { type Fold, foldEvent, foldHead, foldSize, snapshotText } from "../domain/fold.ts";
+import { type Fold, foldEvent, foldHead, snapshotText } from "../domain/fold.ts";
 import type { AttemptArtifacts } from "../domain/attempt-artifacts.ts";
 import { type IdMap, idMap, identityMap, taskToPublic, toPublic } from "../domain/id-map.ts";
 import { joinHidden } from "../domain/hidden-messages.ts";
@@ -274,7 +274,7 @@ export class TaskRecorder {
     this.record([{ kind: "status", payload, hidden: null }], { end: { state: "done", reply } });
   }
 
-  /** Gives the task up: it was released to others. */
+  /** Gives the task up to others. */
   abandon(): void {
     this.#lose();
   }
@@ -305,7 +305,7 @@ export class TaskRecorder {
   }
 
   #snapshotFor(events: readonly NewEvent[], ending: boolean): { task: string } | null {
-    if (!this.#snapshots.isDue(events, { ending, foldChars: foldSize(this.fold) })) return null;
+    if (!this.#snapshots.isDue(events, ending)) return null;
     const task = snapshotText(this.fold);
     this.#snapshots.taken(task.length);
     return { task };
