@@ -1,6 +1,6 @@
 /** Journals a message before anything else happens to it (P4), and gets it to the instance that shall run it. */
 import { isAtRest } from "../domain/task-state.ts";
-import { type JournalOutcome, type NewTurn, StoreError, type TurnRow } from "../ports/task-store.ts";
+import { type JournalOutcome, type NewTurn, StoreError, type TaskRow, type TurnRow } from "../ports/task-store.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { retryStore } from "./retry-store.ts";
 import type { TurnWatch } from "./turn-board.ts";
@@ -83,7 +83,7 @@ async function pursue(context: FlowContext, turn: TurnRow, watch: TurnWatch): Pr
   const startedMs = context.clock.monotonicMs();
   for (;;) {
     if (turn.state === "journaled" && turn.instance !== "") context.relay.nudge(turn.instance, { turnId: turn.id });
-    if (turn.taskId !== null && (await claimForTurn(context, turn, turn.taskId)) === "no-task") return;
+    if (turn.taskId !== null && !(await claimForTurn(context, turn, turn.taskId))) return;
     const { progress } = watch;
     if (progress.kind !== "pending" || progress.taken) return;
     const waited = new AbortController();
@@ -98,19 +98,24 @@ async function pursue(context: FlowContext, turn: TurnRow, watch: TurnWatch): Pr
   }
 }
 
-/** Takes the task of a message whose owner is gone; the message is run once the task is ours. */
-async function claimForTurn(context: FlowContext, turn: TurnRow, taskId: string): Promise<"no-task" | void> {
-  const { settings, podUid, lifetime, recovery } = context;
+/** Takes the task of a message whose owner is gone; the message is run once the task is ours. False: the task is gone. */
+async function claimForTurn(context: FlowContext, turn: TurnRow, taskId: string): Promise<boolean> {
   const task = await context.store.readTask(taskId).catch(() => undefined);
-  if (task === null) return "no-task";
-  if (task === undefined) return;
-  // One that is queued is started by whoever promotes it.
-  if (task.owner === settings.instanceId) return turn.state === "queued" ? undefined : context.startTurn(turn.id);
-  if (task.ownerAlive) return;
+  if (task === null) return false;
+  // What waits behind work in flight is started by whoever promotes it.
+  const waits = turn.state === "queued" && task !== undefined && !isAtRest(task.state);
+  if (task?.owner === context.settings.instanceId) {
+    if (!waits) context.startTurn(turn.id);
+  } else if (task && !task.ownerAlive) await claimFrom(context, task);
+  return true;
+}
+
+async function claimFrom(context: FlowContext, { taskId, owner, state }: TaskRow): Promise<void> {
+  const { settings, podUid, lifetime, recovery } = context;
   // A draining instance takes nothing: whoever takes released work finds this message with it.
   if (lifetime.draining) return context.relay.publishClaimable();
   // Right after an outage every lease has run out: work in flight is only taken from owners that stay silent.
-  if (task.owner !== "" && !isAtRest(task.state)) return;
+  if (owner !== "" && !isAtRest(state)) return;
   const claimed = await recovery.claimTask(taskId, { self: settings.instanceId, selfPodUid: podUid }).catch(() => null);
   if (claimed) context.recoverTask(claimed);
 }

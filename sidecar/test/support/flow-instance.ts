@@ -15,6 +15,7 @@ import { WorkTaker } from "../../src/flows/take-work.ts";
 import { TaskFeeds } from "../../src/flows/task-feeds.ts";
 import { TurnBoard } from "../../src/flows/turn-board.ts";
 import type { Clock } from "../../src/ports/clock.ts";
+import type { TurnRow } from "../../src/ports/task-store.ts";
 import type { ScriptedAgent } from "./scripted-agent.ts";
 
 const LEASE_MS = 60_000_000;
@@ -39,12 +40,24 @@ export function fastClock(factor: number): Clock {
 /** What the instances of one agent share. */
 export class FlowCluster {
   readonly clock: Clock;
-  readonly store: MemoryTaskStore;
+  readonly store: ReadableStore;
   readonly hub = new MemoryRelayHub();
 
   constructor(clock: Clock = systemClock) {
     this.clock = clock;
-    this.store = new MemoryTaskStore({ clock, idempotencyWindowSeconds: 3600 });
+    this.store = new ReadableStore({ clock, idempotencyWindowSeconds: 3600 });
+  }
+}
+
+/** The record in memory, with its rows in sight. */
+class ReadableStore extends MemoryTaskStore {
+  get turns(): TurnRow[] {
+    return [...this.record.turns.values()].map((turn) => this.record.turnRow(turn));
+  }
+
+  /** Turns that have given up the queue. */
+  get released(): string[] {
+    return [...this.record.turns.values()].flatMap((turn) => (turn.released ? [turn.id] : []));
   }
 }
 
