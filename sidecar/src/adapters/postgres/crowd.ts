@@ -9,7 +9,7 @@ import { StoreError, type TaskStore } from "../../ports/task-store.ts";
 /** The group commit's statements and a lease renewal always find a connection (of five). */
 const KEPT_FREE = 2;
 /** Beyond this a call is refused as retryable (P11) rather than answered when nobody waits for it any more. */
-const MOST_WAITING_MS = 15_000;
+const MOST_WAITING_MS = 30_000;
 
 /**
  * The same store with its crowded methods on at most `poolSize` − 2 connections. What belongs to work that was accepted
