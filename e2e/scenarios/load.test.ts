@@ -24,7 +24,7 @@ let pool: pg.Pool;
 let client: LoadClient;
 
 beforeAll(async () => {
-  fleet = await startFleet({ agent: "raw", replicas: 3 });
+  fleet = await startFleet({ agent: "raw", replicas: 3, env: { DRAIN_GRACE_MS: "0" } });
   pool = new pg.Pool({ connectionString: fleet.databaseUrl, max: 2 });
   client = new LoadClient();
 });
@@ -69,7 +69,7 @@ describe("a thousand streams of a hundred events over three replicas", () => {
     timeout: 120_000,
   }, async () => {
     const startMs = performance.now();
-    const streams = Array.from({ length: STREAMS }, (_, n) => say(n, `count ${CHUNKS} every 20ms`));
+    const streams = Array.from({ length: STREAMS }, (_, n) => say(n, `count ${CHUNKS} every 50ms`));
     const watchers = await Promise.all(
       streams
         .filter((_, n) => n % 2 === 0)
@@ -162,7 +162,7 @@ async function measureTask(chunks: number): Promise<Measured> {
   const startMs = performance.now();
   const stream = say(0, `blast ${chunks}`);
   const taskId = await taskOf(stream);
-  const watching = client.stream(call(1, "subscribe", { id: taskId }), { expectEvent: expectChunk });
+  const watching = client.stream(call(1, "subscribe", { id: taskId }), { lastEventId: 1, expectEvent: expectChunk });
   const [streamed, watched] = await Promise.all([stream.done, watching.done]);
   const seconds = (performance.now() - startMs) / 1000;
   const after = await readSizes();

@@ -44,7 +44,7 @@ describe.each(SETTINGS)("$replicas replicas of $agent, NATS losing, repeating an
 
   beforeAll(async () => {
     proxy = await startNatsFaultProxy(inject("natsUrl"));
-    fleet = await startFleet({ agent, replicas, natsUrl: proxy.url });
+    fleet = await startFleet({ agent, replicas, natsUrl: proxy.url, env: { DRAIN_GRACE_MS: "0" } });
     pool = new pg.Pool({ connectionString: fleet.databaseUrl, max: 6 });
     await slowDownCommits(pool, 25);
   });

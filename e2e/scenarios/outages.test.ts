@@ -46,7 +46,8 @@ interface Reply {
 }
 
 async function openSite(start: Omit<FleetStart, "agent">): Promise<Site> {
-  const fleet = await startFleet({ agent: "raw", ...start });
+  // Nobody sends any more when a fleet is stopped: no reason to go on listening.
+  const fleet = await startFleet({ agent: "raw", ...start, env: { DRAIN_GRACE_MS: "0", ...start.env } });
   const client = new LoadClient();
   const callAt = (replica: number, operation: Operation, params: object): Call =>
     callOf({ base: fleet.url(replica), agent: "raw", dialect: "1.0" }, operation, params);
