@@ -172,6 +172,23 @@ describe("claims that meet the deposed owner", () => {
     expect(await claiming).toMatchObject({ turn: { before: "dispatched", turn: { id: turn.id, attempt: 2 } } });
   });
 
+  it("P4: a claim that waits behind a follow-up takes it along", async () => {
+    const { taskId, turnId } = await startTask(store);
+    await store.append([endingWrite(taskId, 1, turnId)]);
+    let claiming: ReturnType<typeof store.claimTask> | undefined;
+    let journaling: ReturnType<typeof journaled> | undefined;
+    await whileLocked("task", taskId, {
+      meet: async () => {
+        journaling = journaled(store, { taskId, instance: "c", self: "c" });
+        await waitForLockWaiters(record.sql, 1);
+        claiming = store.claimTask(taskId, { self: "b", selfPodUid: "pod-b" });
+        await waitForLockWaiters(record.sql, 2);
+      },
+    });
+    const turn = await journaling;
+    expect(await claiming).toMatchObject({ turn: { before: "journaled", turn: { id: turn?.id, instance: "b" } } });
+  });
+
   it("I2: of the creation of a task and the claim of its turn, one wins", async () => {
     for (let round = 0; round < 20; round += 1) {
       const turn = await journaled(store);
@@ -254,6 +271,26 @@ describe("a drain that meets its own last writes", () => {
     expect(await ending).toMatchObject([{ promoted: next.id }]);
     expect(await releasing).toEqual({ taskIds: [taskId], turnIds: [next.id] });
     expect(await store.readTurn(next.id)).toMatchObject({ state: "journaled", handovers: 0, epoch: 3 });
+  });
+
+  it("P8: hands over the message that was dispatched meanwhile", async () => {
+    await store.renewInstance("a", LEASE_MS, false);
+    const { taskId, turnId } = await startTask(store);
+    await store.append([endingWrite(taskId, 1, turnId, "working")]);
+    let releasing: ReturnType<typeof store.releaseWork> | undefined;
+    let journaling: ReturnType<typeof journaled> | undefined;
+    await whileLocked("task", taskId, {
+      meet: async () => {
+        journaling = journaled(store, { taskId });
+        await waitForLockWaiters(record.sql, 1);
+        releasing = store.releaseWork("a");
+        await waitForLockWaiters(record.sql, 2);
+      },
+    });
+    const turn = await journaling;
+    expect(turn?.state).toBe("dispatched");
+    expect(await releasing).toEqual({ taskIds: [taskId], turnIds: [turn?.id] });
+    expect(await store.readTurn(turn?.id ?? "")).toMatchObject({ instance: "", handovers: 1 });
   });
 
   it("claims and releases of many tasks at once leave each with one holder, and nobody waits in a circle", async () => {
