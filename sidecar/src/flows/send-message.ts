@@ -23,7 +23,7 @@ export async function answerSend(context: FlowContext, rpc: Rpc): Promise<Answer
   const send = params.value;
   const task = send.taskId === null ? null : await context.store.readTask(send.taskId);
   if (send.taskId !== null && !task) return "pass-through";
-  const refusal = task ? refuseFollowUp(rpc, task, send) : null;
+  const refusal = task ? refuseFollowUp(context, rpc, { task, send }) : null;
   if (refusal) return refusal;
   const instance = task ? task.owner : await chooseInstance(context, { caller: rpc.caller, ...send });
   if (instance === null) return unavailableAnswer(rpc);
@@ -58,7 +58,7 @@ async function awaitAnswer(context: FlowContext, rpc: Rpc, sent: Sent): Promise<
     : ensureTaken(context, sent, watch).catch((error: unknown) => {
         context.log.warn({ err: error, turnId: turn.id }, "turn could not be handed on");
       });
-  if (rpc.operation === "stream") return streamTurn(context, rpc, { turn, watch });
+  if (rpc.operation === "stream") return streamTurn(context, rpc, { turn, watch, joined });
   try {
     return await answerTurn(context, rpc, { turn, send, watch });
   } finally {
@@ -71,10 +71,13 @@ function dedupeKeyOf(context: FlowContext, rpc: Rpc, send: SendParams): string |
   return dedupeKey({ caller: rpc.caller, ...send }, (text) => createHash("sha256").update(text).digest("base64url"));
 }
 
-function refuseFollowUp(rpc: Rpc, task: TaskRow, send: SendParams): Answer | null {
+function refuseFollowUp(context: FlowContext, rpc: Rpc, sent: { task: TaskRow; send: SendParams }): Answer | null {
+  const { task, send } = sent;
   const refusal = refuseTask(rpc, task, send.tenant);
   if (refusal) return refusal;
-  if (isTerminal(task.state)) return errorAnswer(rpc, terminalSendError(rpc.dialect, task.taskId, task.state));
+  // A message that may have been sent before has to be looked for first: it may be what ended the task (P7).
+  if (isTerminal(task.state) && dedupeKeyOf(context, rpc, send) === null)
+    return errorAnswer(rpc, terminalSendError(rpc.dialect, task.taskId, task.state));
   if (send.contextId === null || send.contextId === task.contextId) return null;
   const message = `Task ${task.taskId} does not belong to context ${send.contextId}.`;
   return errorAnswer(rpc, a2aError(rpc.dialect, "invalid-params", message));

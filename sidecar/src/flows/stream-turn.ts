@@ -6,7 +6,8 @@ import { answerReply } from "./answer-turn.ts";
 import { terminalSendError } from "../protocol/a2a-errors.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { errorAnswer, type Rpc, single, unavailableAnswer } from "./rpc.ts";
-import { streamFromSnapshot } from "./subscribe-task.ts";
+import { retryStore } from "./retry-store.ts";
+import { cursorOf, streamFromSnapshot } from "./subscribe-task.ts";
 import { streamTask } from "./stream-task.ts";
 import type { TurnEnded, TurnProgress, TurnWatch } from "./turn-board.ts";
 
@@ -16,6 +17,8 @@ const HEADERS_AFTER_MS = 5_000;
 export interface WatchedTurn {
   turn: TurnRow;
   watch: TurnWatch;
+  /** The send was there before: the client may have had a part of the turn already (P7). */
+  joined: boolean;
 }
 
 /** Answers as soon as the turn is bound, ended or slow; the watch is closed when the stream is over. */
@@ -48,13 +51,23 @@ async function* turnEvents(context: FlowContext, rpc: Rpc, watched: WatchedTurn)
       return;
     }
     if (stage.kind === "pending" || stage.taskId === null || stage.firstGeneration === null) return;
-    yield* boundEvents(context, rpc, { watch, taskId: stage.taskId, after: stage.firstGeneration - 1 });
+    const before = stage.firstGeneration - 1;
+    const after = watched.joined ? await resumePoint(context, rpc, { taskId: stage.taskId, before }) : before;
+    yield* boundEvents(context, rpc, { watch, taskId: stage.taskId, after });
     if (watch.progress.kind === "ended" && watch.progress.reply?.kind === "message") {
       yield { data: resultEnvelope(rpc.id, watch.progress.reply.payload) };
     }
   } finally {
     watch.close();
   }
+}
+
+/** The generation after which a joined stream goes on: what its client has had of this turn is not sent again (P3). */
+async function resumePoint(context: FlowContext, rpc: Rpc, turn: { taskId: string; before: number }): Promise<number> {
+  const { taskId, before } = turn;
+  if (rpc.call.request.headers["last-event-id"] === undefined) return before;
+  const [position] = await retryStore(context, () => context.store.readPositions([taskId]));
+  return Math.max(before, cursorOf(rpc, position?.generation ?? 0) ?? before);
 }
 
 async function* boundEvents(
