@@ -46,6 +46,8 @@ export interface StreamOutcome {
   state: string | null;
   events: SeenEvent[];
   connections: number;
+  /** Why each connection but the last one was not enough. */
+  breaks: string[];
   /** Connections whose response said that the call joined an earlier one. */
   joined: number;
   /** Set where the protocol refused. */
@@ -168,6 +170,7 @@ class Reading {
       state: null,
       events: [],
       connections: 0,
+      breaks: [],
       joined: 0,
       refused: null,
     };
@@ -222,7 +225,9 @@ class Reading {
       if (this.#outcome.state !== null && atRest(this.#outcome.state)) this.#over = true;
       // What a bare Message ends, has no generation.
       if (this.#outcome.events.at(-1)?.kind === "message") this.#over = true;
+      if (!this.#over) this.#outcome.breaks.push("ended");
     } catch (error) {
+      this.#outcome.breaks.push(idle.signal.aborted ? `silent for ${idleMs} ms` : describe(error));
       if (error instanceof NoStreamError) this.#refuse(error);
     } finally {
       clearTimeout(timer);
@@ -302,6 +307,11 @@ class Reading {
   }
 }
 
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;
+}
+
 /** Nothing follows in a turn's own stream. */
 function atRest(state: string): boolean {
   return isTerminalState(state) || state === "input-required";
@@ -330,7 +340,7 @@ async function post(
       joined: response.headers.get("durable-agent-joined") === "true",
     };
   } catch (error) {
-    return { kind: "nobody", why: String(error) };
+    return { kind: "nobody", why: describe(error) };
   }
 }
 
