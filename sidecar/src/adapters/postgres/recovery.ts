@@ -9,6 +9,7 @@ import { claimTurns } from "./sql/claim-turns.ts";
 import type { Claimer } from "./sql/claimable.ts";
 import { failCalls, goneInstances } from "./sql/fail-calls.ts";
 import { liveStates } from "./sql/fragments.ts";
+import { findGone } from "./sql/find-gone.ts";
 import { type Claimed, readClaimedTasks, readClaimedTurns } from "./sql/read-claims.ts";
 import { readPulses } from "./sql/read-pulses.ts";
 import { releaseWork } from "./sql/release-work.ts";
@@ -66,15 +67,16 @@ class Claims {
     this.#scope = scope;
   }
 
-  takeWork(request: ClaimRequest): Promise<ClaimedWork> {
-    const { prisma, idempotencyWindowSeconds: windowSeconds } = this.#scope;
+  async takeWork(request: ClaimRequest): Promise<ClaimedWork> {
+    const { prisma, agent, idempotencyWindowSeconds: windowSeconds } = this.#scope;
     const earlier = [...this.#unread];
+    const nothing = { turns: [], tasks: [] };
+    if (earlier.length === 0 && !(await findGone(prisma, agent, request))) return nothing;
     return this.#withReceipt(earlier, async (receipt) => {
       const claimer = this.#claimer(request, receipt);
       const turns = await claimTurns(prisma, claimer, request);
       const tasks = await claimTasks(prisma, claimer, { request, windowSeconds });
-      if (turns + tasks + earlier.length === 0) return { turns: [], tasks: [] };
-      return this.#read(request.self, [...earlier, receipt]);
+      return turns + tasks + earlier.length === 0 ? nothing : this.#read(request.self, [...earlier, receipt]);
     });
   }
 

@@ -4,12 +4,12 @@ import { type Claimer, distinctHolders, goneHolders, silentInstances } from "./c
 import { liveStates } from "./fragments.ts";
 import { takeTasks } from "./take-tasks.ts";
 
-/** Candidates per row that is wanted: what other claimers hold is skipped, and there shall be enough behind it. */
-const CANDIDATES = 16;
-
 /**
  * Takes unfinished tasks of owners that are gone and that need somebody: an agent was at work, or a turn has not ended.
  * What another claimer holds at this moment is left to it. Returns how many.
+ *
+ * More candidates are looked at than are wanted, because what other claimers hold is skipped. Their number is part of the
+ * text: for an unknown one the server would plan to read all of an agent's tasks.
  */
 export async function claimTasks(
   prisma: PrismaClient,
@@ -18,7 +18,6 @@ export async function claimTasks(
 ): Promise<number> {
   const { agent, selfPodUid } = claimer;
   const { turns, tasks } = distinctHolders(agent);
-  const most = request.limit * CANDIDATES;
   const seen = Prisma.sql`
     ${tasks},
     ${turns},
@@ -29,7 +28,7 @@ export async function claimTasks(
       from gone g
       join task t on t.agent = ${agent} and t.owner = g.holder
       where t.finished_at is null and t.state <> 'input-required'
-      limit ${most}
+      limit 512
     ),
     waiting as materialized (
       select u.task_id as id
@@ -38,7 +37,7 @@ export async function claimTasks(
       join task t on t.agent = ${agent} and t.id = u.task_id
       left join instance i on i.agent = ${agent} and i.id = t.owner
       where u.purpose = 'send' and t.finished_at is null and (i.id is null or i.id in (select id from silent))
-      limit ${most}
+      limit 512
     ),
     seen as materialized (
       select
