@@ -9,7 +9,7 @@ import { takeTasks } from "./take-tasks.ts";
  * What another claimer holds at this moment is left to it. Returns how many.
  *
  * More candidates are looked at than are wanted, because what other claimers hold is skipped. Their number is part of the
- * text: for an unknown one the server would plan to read all of an agent's tasks.
+ * text and they are looked up holder by holder: otherwise the server plans to read all of an agent's tasks.
  */
 export async function claimTasks(
   prisma: PrismaClient,
@@ -24,20 +24,25 @@ export async function claimTasks(
     ${silentInstances(claimer, request)},
     ${goneHolders(claimer, Prisma.sql`(select holder from owners union select holder from holders)`)},
     working as materialized (
-      select t.id
+      select o.id
       from gone g
-      join task t on t.agent = ${agent} and t.owner = g.holder
-      where t.finished_at is null and t.state <> 'input-required'
-      limit 512
+      cross join lateral (
+        select t.id from task t
+        where t.agent = ${agent} and t.owner = g.holder and t.finished_at is null and t.state <> 'input-required'
+        limit 128
+      ) o
+      limit 128
     ),
     waiting as materialized (
-      select u.task_id as id
+      select o.task_id as id
       from gone g
-      join turn u on u.agent = ${agent} and u.instance = g.holder and u.state in ${liveStates}
-      join task t on t.agent = ${agent} and t.id = u.task_id
-      left join instance i on i.agent = ${agent} and i.id = t.owner
-      where u.purpose = 'send' and t.finished_at is null and (i.id is null or i.id in (select id from silent))
-      limit 512
+      cross join lateral (
+        select u.task_id from turn u
+        where u.agent = ${agent} and u.instance = g.holder and u.state in ${liveStates} and u.purpose = 'send'
+          and u.task_id is not null
+        limit 128
+      ) o
+      limit 128
     ),
     seen as materialized (
       select
@@ -46,7 +51,7 @@ export async function claimTasks(
       from (select id from working union select id from waiting) c
       join task t on t.agent = ${agent} and t.id = c.id
       left join instance i on i.agent = ${agent} and i.id = t.owner
-      where i.id is null or i.id in (select id from silent)
+      where t.finished_at is null and (i.id is null or i.id in (select id from silent))
     )`;
   const selection = { seen, wait: Prisma.sql`skip locked`, limit: request.limit, windowSeconds };
   return (await takeTasks(prisma, claimer, selection)).taken;
