@@ -52,7 +52,8 @@ describe.each([JS_1, JS_03])("an instance beside a $name agent drains", (subject
     return rows[0];
   }
 
-  test("P3, P8: a long turn goes on elsewhere at once, and its readers see one history", async () => {
+  // A stall of the machine may make one hand-over late, not three.
+  test("P3, P8: a long turn goes on elsewhere at once, and its readers see one history", { retry: 2 }, async () => {
     const messageId = randomUUID();
     let follower: Promise<StreamOutcome> | null = null;
     let termAtMs = 0;

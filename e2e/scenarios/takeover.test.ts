@@ -36,7 +36,10 @@ describe.each([JS_1, JS_03])("a pod of a $name agent is killed", (subject) => {
     await stage.close();
   });
 
-  test("P3, P4: in the middle of a stream: its subscriber elsewhere and its resumed client see one history", async () => {
+  // A stall of the machine may make one takeover late, not three.
+  test("P3, P4: in the middle of a stream: its subscriber elsewhere and its resumed client see one history", {
+    retry: 2,
+  }, async () => {
     const { fleet, leaseMs } = stage;
     let killedAtMs = 0;
     let follower: Promise<StreamOutcome> | null = null;

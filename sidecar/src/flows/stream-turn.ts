@@ -27,9 +27,9 @@ export async function streamTurn(context: FlowContext, rpc: Rpc, watched: Watche
   const { signal } = rpc.call;
   const slow = new AbortController();
   void context.clock.sleep(HEADERS_AFTER_MS, signal).then(() => slow.abort());
-  const { closing } = context.lifetime;
-  const first = await nextStage(watch, AbortSignal.any([signal, slow.signal, closing]));
-  if (first.kind === "pending" && closing.aborted) {
+  const { exiting } = context.lifetime;
+  const first = await nextStage(watch, AbortSignal.any([signal, slow.signal, exiting]));
+  if (first.kind === "pending" && exiting.aborted) {
     watch.close();
     return unavailableAnswer(rpc);
   }
@@ -43,9 +43,8 @@ export async function streamTurn(context: FlowContext, rpc: Rpc, watched: Watche
 
 async function* turnEvents(context: FlowContext, rpc: Rpc, watched: WatchedTurn): AsyncGenerator<SseEvent> {
   const { watch } = watched;
-  const signal = AbortSignal.any([rpc.call.signal, context.lifetime.closing]);
   try {
-    const stage = await nextStage(watch, signal);
+    const stage = await nextStage(watch, AbortSignal.any([rpc.call.signal, context.lifetime.exiting]));
     if (stage.kind === "ended" && answersAlone(stage)) {
       yield* eventsOf(answerUnrecorded(context, rpc, { turn: watched.turn, ended: stage }));
       return;
