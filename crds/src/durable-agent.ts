@@ -82,7 +82,7 @@ export interface DurableAgentSpec {
     /** Time from the end of the first send's turn, for example 24h; 0s turns it off. */
     window: string;
   };
-  /** Who may see which task. Default: the sidecar's own default, see ACCESS_MODE. */
+  /** Who may see which task. Only None is available, under which all callers of an agent are one. */
   access?: {
     /** Agent: the agent is asked. Jwt: tokens are verified against a key set. Header: a header of the mesh or gateway is trusted. None: everybody is one caller. */
     mode: "Agent" | "Jwt" | "Header" | "None";

@@ -1,6 +1,6 @@
 /**
  * A plain agent on @a2a-js/sdk 0.3.x: A2A 0.3 over JSON-RPC at `/`, tasks in memory. `--no-streaming` declares and
- * refuses streams, `--push` keeps push configurations.
+ * refuses streams, `--push` keeps push configurations, `--extended` has an extended card.
  */
 import { randomUUID } from "node:crypto";
 import type { AgentCard, Artifact, Message, Part, TaskStatus } from "a2a-js-sdk-03";
@@ -113,6 +113,7 @@ function cardFor(baseUrl: string, flags: AgentOptions["flags"]): AgentCard {
     preferredTransport: "JSONRPC",
     version: "1.0.0",
     capabilities: { streaming: !flags.has("no-streaming"), pushNotifications: flags.has("push") },
+    supportsAuthenticatedExtendedCard: flags.has("extended"),
     defaultInputModes: ["text/plain"],
     defaultOutputModes: ["text/plain"],
     skills: [],
@@ -120,12 +121,20 @@ function cardFor(baseUrl: string, flags: AgentOptions["flags"]): AgentCard {
 }
 
 function main(): void {
-  const options = readAgentOptions(["no-streaming", "push"]);
+  const options = readAgentOptions(["no-streaming", "push", "extended"]);
   const app = express();
   const server = app.listen(options.port, options.host, () => {
     const port = listeningPort(server);
     const card = cardFor(options.publicUrl ?? `http://localhost:${port}`, options.flags);
-    const requestHandler = new DefaultRequestHandler(card, new InMemoryTaskStore(), new FixtureExecutor());
+    const requestHandler = new DefaultRequestHandler(
+      card,
+      new InMemoryTaskStore(),
+      new FixtureExecutor(),
+      undefined,
+      undefined,
+      undefined,
+      options.flags.has("extended") ? async () => ({ ...card, description: "The extended card." }) : undefined,
+    );
     app.use("/.well-known/agent-card.json", agentCardHandler({ agentCardProvider: requestHandler }));
     app.use("/", jsonRpcHandler({ requestHandler, userBuilder: UserBuilder.noAuthentication }));
     announceReady("js-03", port);

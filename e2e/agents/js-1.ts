@@ -1,6 +1,7 @@
 /**
  * A plain agent on @a2a-js/sdk 1.x: A2A 1.0 over JSON-RPC and HTTP+JSON, tasks in memory. `--compat` adds the SDK's
- * own 0.3 layer, `--no-streaming` declares and refuses streams, `--push` keeps push configurations.
+ * own 0.3 layer, `--no-streaming` declares and refuses streams, `--push` keeps push configurations, `--extended` has an
+ * extended card.
  */
 import { randomUUID } from "node:crypto";
 import type { AgentCard, AgentInterface, Artifact, Message, Part, TaskStatus } from "@a2a-js/sdk";
@@ -133,7 +134,7 @@ function cardFor(baseUrl: string, flags: AgentOptions["flags"]): AgentCard {
       streaming: !flags.has("no-streaming"),
       pushNotifications: flags.has("push"),
       extensions: [],
-      extendedAgentCard: false,
+      extendedAgentCard: flags.has("extended"),
     },
     securitySchemes: {},
     securityRequirements: [],
@@ -145,12 +146,20 @@ function cardFor(baseUrl: string, flags: AgentOptions["flags"]): AgentCard {
 }
 
 function main(): void {
-  const options = readAgentOptions(["compat", "no-streaming", "push"]);
+  const options = readAgentOptions(["compat", "no-streaming", "push", "extended"]);
   const app = express();
   const server = app.listen(options.port, options.host, () => {
     const port = listeningPort(server);
     const card = cardFor(options.publicUrl ?? `http://localhost:${port}`, options.flags);
-    const requestHandler = new DefaultRequestHandler(card, new InMemoryTaskStore(), new FixtureExecutor());
+    const requestHandler = new DefaultRequestHandler(
+      card,
+      new InMemoryTaskStore(),
+      new FixtureExecutor(),
+      undefined,
+      undefined,
+      undefined,
+      options.flags.has("extended") ? async () => ({ ...card, description: "The extended card." }) : undefined,
+    );
     const legacyCompat = { enabled: options.flags.has("compat") };
     const userBuilder = UserBuilder.noAuthentication;
     app.use("/.well-known/agent-card.json", agentCardHandler({ agentCardProvider: requestHandler, legacyCompat }));

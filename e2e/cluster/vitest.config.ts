@@ -4,9 +4,9 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    root: import.meta.dirname,
-    include: ["scenarios/*.e2e.ts"],
-    globalSetup: ["scenarios/global-setup.ts"],
+    root: `${import.meta.dirname}/..`,
+    include: ["cluster/scenarios/*.e2e.ts"],
+    globalSetup: ["cluster/scenarios/global-setup.ts"],
     fileParallelism: false,
     testTimeout: 240_000,
     hookTimeout: 240_000,

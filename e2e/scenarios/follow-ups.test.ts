@@ -107,7 +107,7 @@ describe.for(SUBJECTS)("$name", { concurrent: true }, ({ subject }) => {
     const { one, two, three } = stageFor(subject);
     const place = placeOf((await one.send("ask 2")).body.result);
     const both = await Promise.all([two.send("first", place), three.send("second", place)]);
-    expect(both.map((reply) => stateOf(reply.body.result)).toSorted()).toEqual(["completed", "input-required"]);
+    expect(new Set(both.map((reply) => stateOf(reply.body.result)))).toEqual(new Set(["input-required", "completed"]));
     const task = await taskAt(one, place.taskId, "completed");
     const history = texts(task);
     expect(history.filter((text) => text === "first" || text === "second")).toHaveLength(2);
@@ -133,7 +133,7 @@ describe.for(SUBJECTS)("$name", { concurrent: true }, ({ subject }) => {
 
   test("auth-required closes nothing: the stream and a subscription go on to the end", async () => {
     const { one, two } = stageFor(subject);
-    const sent = watch(one.stream("auth 400"));
+    const sent = watch(one.stream("auth 900"));
     await waitFor(() => sent.events.some((event) => summary(event) === "status auth-required"), {
       message: "auth-required",
     });
@@ -179,7 +179,7 @@ describe.for(SUBJECTS)("$name", { concurrent: true }, ({ subject }) => {
       message: "the executor has started",
     });
     leave.abort();
-    await expect(waiting).rejects.toThrow();
+    await expect(waiting).rejects.toMatchObject({ name: "AbortError" });
     await taskAt(two, streamed, "completed");
     await taskAt(two, started.taskId, "completed");
   });

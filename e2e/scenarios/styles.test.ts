@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Fleet } from "./support/fleet.ts";
 import { startFleet } from "./support/fleet.ts";
 import { normalForm } from "./support/normal-form.ts";
-import type { Mode, Outcome } from "./support/outcome.ts";
+import type { Outcome } from "./support/outcome.ts";
 import { perform, settledTask, taskAt, taskIdIn } from "./support/outcome.ts";
 import type { Json } from "./support/rpc-client.ts";
 import { contextIdOf, gather, RpcClient, taskIdOf } from "./support/rpc-client.ts";

@@ -31,7 +31,7 @@ const publishDelayMs = 3_000;
 const versionReadMs = 600_000;
 const uninstallDeadlineMs = 600_000;
 /** After `uninstall` has ended the Lease stays taken this long, until the operator's pods are gone. */
-const uninstallLeaseMs = 20_000;
+const uninstallLeaseMs = 15_000;
 
 async function main(): Promise<void> {
   const config = loadConfig(process.env, hostname());
@@ -98,6 +98,7 @@ async function operate(config: Config, logger: Logger): Promise<void> {
     leaseMs: config.leaseMs,
     renewDeadlineMs: Math.round(config.leaseMs * 0.7),
     retryMs: Math.round(config.leaseMs / 5),
+    onOther: (holder) => logger.info({ holder }, "another replica leads"),
     onFault: fault("lease not renewed"),
   });
   logger.info({ webhookPort: admission.port, probePort: probes.port, clusterId }, "operator started");
@@ -169,6 +170,7 @@ async function uninstall(config: Config, logger: Logger): Promise<void> {
     renewDeadlineMs: uninstallLeaseMs,
     retryMs: 2_000,
     preempt: true,
+    onOther: (holder) => logger.info({ holder }, "taking the lease over"),
     onFault: (error) => logger.warn({ err: describe(error) }, "lease not taken"),
   });
   await candidacy.elected;
@@ -181,13 +183,14 @@ async function uninstall(config: Config, logger: Logger): Promise<void> {
     deadlineMs: uninstallDeadlineMs,
     onProgress: (text) => logger.info(text),
   });
-  // The Lease is kept: a replica that still runs must not stamp again what was just restored.
-  await connection.close();
   if (left.length > 0) {
     logger.error({ agents: left }, "workloads were not restored in time");
+    // The operator stays, so it goes on.
+    await candidacy.stop();
     process.exit(1);
   }
-  logger.info("every workload is as it was");
+  // The Lease is kept until it runs out: a replica that is about to be removed must not stamp again what was restored.
+  logger.info({ leaseMs: uninstallLeaseMs }, "every workload is as it was");
   process.exit(0);
 }
 

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { settings } from "../src/config.ts";
+import { createMetrics } from "../src/server/metrics.ts";
 import { conditionReasons, refuseReasons, skipReasons } from "../src/reasons.ts";
 
 const readme = readFileSync(fileURLToPath(new URL("../README.md", import.meta.url)), "utf8");
@@ -21,4 +22,13 @@ test("README.md explains every reason, and no other", () => {
 test("README.md has the table of settings", () => {
   const rows = settings.map(({ name, defaultText, meaning }) => `| \`${name}\` | ${defaultText} | ${meaning} |`);
   expect(section("settings").trim()).toBe(["| variable | default | meaning |", "|---|---|---|", ...rows].join("\n"));
+});
+
+test("README.md has the table of metrics", async () => {
+  const { registry } = createMetrics({ queueDepths: () => ({}), agentsByReady: () => ({}) });
+  const metrics = await registry.getMetricsAsJSON();
+  const listed = [...section("metrics").matchAll(/^\| `(?<name>\w+)` \| [\w, ]* \| (?<help>.+) \|$/gm)];
+  expect(listed.map(({ groups }) => `${groups?.["name"]}: ${groups?.["help"]}`)).toEqual(
+    metrics.map(({ name, help }) => `${name}: ${help}`),
+  );
 });

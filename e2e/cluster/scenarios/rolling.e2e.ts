@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { kubectl } from "./support/cluster-access.ts";
+import type { AgentUnderTest } from "./support/agent-under-test.ts";
+import { apply, kubectl } from "./support/cluster-access.ts";
 import { type LoadReport, startLoad } from "./support/load.ts";
 import { describeAgent } from "./support/scenario.ts";
 import { systemNamespace } from "./support/stores.ts";
@@ -22,6 +23,16 @@ async function nodeToDrain(namespace: string): Promise<string> {
   return node;
 }
 
+/** Without one, a drain ends all pods of the node at once, and nothing in a pod can help against that. */
+function disruptionBudget(agent: AgentUnderTest): string {
+  return JSON.stringify({
+    apiVersion: "policy/v1",
+    kind: "PodDisruptionBudget",
+    metadata: { name: agent.name, namespace: agent.namespace },
+    spec: { maxUnavailable: 1, selector: { matchLabels: { app: agent.name } } },
+  });
+}
+
 describeAgent("pods are replaced on purpose, under load", { isProtected: true }, (agent) => {
   it("K4: a rolling restart fails no request and no task, and loses, repeats and reorders no event", async () => {
     const load = startLoad(agent().endpoint);
@@ -42,6 +53,7 @@ describeAgent("pods are replaced on purpose, under load", { isProtected: true },
   });
 
   it("K18: a drained node does neither", async () => {
+    await apply(disruptionBudget(agent()));
     const node = await nodeToDrain(agent().namespace);
     const load = startLoad(agent().endpoint);
     try {

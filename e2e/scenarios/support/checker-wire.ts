@@ -39,7 +39,11 @@ export function rpcPath(agent: AgentKind): string {
   return agent === "js-1" ? "/a2a/jsonrpc" : agent === "raw" ? "/rpc" : "/";
 }
 
-export function callOf(target: { base: string; agent: AgentKind; dialect: Dialect }, operation: Operation, params: object): Call {
+export function callOf(
+  target: { base: string; agent: AgentKind; dialect: Dialect },
+  operation: Operation,
+  params: object,
+): Call {
   return {
     url: `${target.base}${rpcPath(target.agent)}`,
     headers: { "content-type": "application/json", ...(target.dialect === "1.0" && { "a2a-version": "1.0" }) },
@@ -73,7 +77,10 @@ export function sendParams(dialect: Dialect, said: Said): object {
 }
 
 /** A reply or one event of a stream; `result` is raw JSON text. */
-export type Envelope = { kind: "result"; result: string } | { kind: "error"; code: number; message: string } | { kind: "other"; text: string };
+export type Envelope =
+  | { kind: "result"; result: string }
+  | { kind: "error"; code: number; message: string }
+  | { kind: "other"; text: string };
 
 export function readEnvelope(text: string): Envelope {
   let parsed: { result?: unknown; error?: { code: number; message: string } };
@@ -110,7 +117,8 @@ interface WireBody {
 }
 
 export function readResult(result: string): Told {
-  const parsed = JSON.parse(result) as WireBody & Partial<Record<"task" | "statusUpdate" | "artifactUpdate" | "message", WireBody>>;
+  const parsed = JSON.parse(result) as WireBody &
+    Partial<Record<"task" | "statusUpdate" | "artifactUpdate" | "message", WireBody>>;
   const wrapped = parsed.task ?? parsed.statusUpdate ?? parsed.artifactUpdate ?? parsed.message;
   const body = wrapped ?? parsed;
   const kind =

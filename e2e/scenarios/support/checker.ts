@@ -87,7 +87,8 @@ export class Checker {
       );
       const recorded = rows[0]?.payload;
       if (recorded === undefined) this.violate("P2", `${name} was shown before it was in the record`);
-      else if (withoutFinal(recorded) !== payload) this.violate("P2", `${name} is not what is recorded: ${payload} and ${recorded}`);
+      else if (withoutFinal(recorded) !== payload)
+        this.violate("P2", `${name} is not what is recorded: ${payload} and ${recorded}`);
     });
   }
 
@@ -142,9 +143,12 @@ export class Checker {
     if (head.snapshot !== null && head.snapshotGeneration !== null) {
       const fold = folds[head.snapshotGeneration - 1];
       const snapshot = canonicalTask(JSON.parse(head.snapshot));
-      if (snapshot !== fold) this.violate("I3", `${name}: snapshot at ${head.snapshotGeneration} is ${snapshot}, the fold ${fold}`);
+      if (snapshot !== fold)
+        this.violate("I3", `${name}: snapshot at ${head.snapshotGeneration} is ${snapshot}, the fold ${fold}`);
     }
-    const asItCame = events.filter((event) => event.kind === "task").map((event) => canonicalTask(this.#bareTask(event.payload)));
+    const asItCame = events
+      .filter((event) => event.kind === "task")
+      .map((event) => canonicalTask(this.#bareTask(event.payload)));
     for (const one of shown) this.#verifyShownTask(one, folds, asItCame);
   }
 
@@ -160,11 +164,15 @@ export class Checker {
     const name = `${shown.reader}, task ${shown.taskId}`;
     if (matches.length === 0) {
       // A new message's own reply is passed on as the agent gave it.
-      if (shown.generation !== null || !asItCame.includes(text)) this.violate("I3", `${name}: no fold of ${folds.length} gives ${text}`);
+      if (shown.generation !== null || !asItCame.includes(text))
+        this.violate("I3", `${name}: no fold of ${folds.length} gives ${text}`);
     } else if (shown.generation !== null && !matches.includes(shown.generation)) {
       this.violate("I3", `${name}: shown as generation ${shown.generation}, is the fold at ${matches.join(" ")}`);
     } else if ((matches.at(-1) ?? 0) < shown.notBefore) {
-      this.violate("P1", `${name}: older (${matches.join(" ")}) than what was shown before the call (${shown.notBefore})`);
+      this.violate(
+        "P1",
+        `${name}: older (${matches.join(" ")}) than what was shown before the call (${shown.notBefore})`,
+      );
     }
   }
 

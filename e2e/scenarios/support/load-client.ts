@@ -24,6 +24,8 @@ export interface LoadStream {
 
 export interface LoadOptions {
   lastEventId?: number;
+  /** The response is not read, down to its socket, before this settles. */
+  hold?: Promise<unknown>;
   /** Says what is wrong with an event; null = nothing. */
   expectEvent?: (generation: number, data: string) => string | null;
 }
@@ -57,7 +59,9 @@ export class LoadClient {
       }
       const reading = new Reading(options, begun.resolve);
       response.setEncoding("utf8");
-      response.on("data", (text: string) => reading.add(text));
+      const read = () => response.on("data", (text: string) => reading.add(text));
+      if (options.hold === undefined) read();
+      else void options.hold.then(read);
       response.on("end", () => {
         begun.resolve("");
         done.resolve(reading.result);

@@ -54,7 +54,12 @@ export function planWalk(seed: number, size: WalkSize): WalkPlan {
   return {
     seed,
     faults: faulty
-      ? { drop: dice.pick([5, 30, 60, 100]), repeat: dice.below(30), delay: dice.below(40), maxDelayMs: dice.pick([5, 50, 400]) }
+      ? {
+          drop: dice.pick([5, 30, 60, 100]),
+          repeat: dice.below(30),
+          delay: dice.below(40),
+          maxDelayMs: dice.pick([5, 50, 400]),
+        }
       : NO_FAULTS,
     natsCutAfterMs: dice.percent(20) ? dice.between(20, 600) : null,
     conversations: Array.from({ length: size.conversations }, () => planConversation(dice, size)),

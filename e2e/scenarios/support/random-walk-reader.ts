@@ -54,7 +54,10 @@ export class Reader {
       return "ended";
     } catch (error) {
       if (error instanceof NoStreamError) return this.#refused(error);
-      this.#violate("P3", stuck.signal.aborted ? `nothing for ${STUCK_AFTER_MS} ms` : `the stream broke: ${describe(error)}`);
+      this.#violate(
+        "P3",
+        stuck.signal.aborted ? `nothing for ${STUCK_AFTER_MS} ms` : `the stream broke: ${describe(error)}`,
+      );
       return "ended";
     } finally {
       clearTimeout(timer);

@@ -50,7 +50,9 @@ async function compareLists(site: Site, contextId: string): Promise<void> {
   if (site.dialect === "0.3") return;
   const params = { contextId, pageSize: 100, includeArtifacts: true };
   const lists = await Promise.all(
-    site.fleet.replicas.map(async (replica) => sliceMember((await post(callAt(site, replica.url, "list", params))).text, ["result"])),
+    site.fleet.replicas.map(async (replica) =>
+      sliceMember((await post(callAt(site, replica.url, "list", params))).text, ["result"]),
+    ),
   );
   if (new Set(lists).size !== 1) site.checker.violate("P1", `lists of ${contextId} differ: ${lists.join(" and ")}`);
 }
@@ -94,7 +96,11 @@ class Player {
     }
     const reader = new Reader({ name, dialect: this.#site.dialect, checker: this.#site.checker, taskId: null, onTask });
     const [first, ...rest] = legs;
-    const end = await reader.read(this.#call(first.replica, "stream", sendParams(this.#site.dialect, said)), first.leaveAfter, false);
+    const end = await reader.read(
+      this.#call(first.replica, "stream", sendParams(this.#site.dialect, said)),
+      first.leaveAfter,
+      false,
+    );
     if (typeof end === "object") this.#violate("P4", `${name}: refused with ${end.refused}`);
     else await this.#resume(reader, rest);
   }
@@ -149,7 +155,10 @@ class Player {
     if (reader.finished || reader.state === "input-required" || reader.taskId === null) return true;
     const head = await this.#site.checker.head(reader.taskId);
     if (head !== null && isTerminalState(head.state) && head.generation === reader.cursor) return false;
-    this.#violate("P3", `${reader.name} ended after ${reader.cursor} (${reader.state}), the task is at ${head?.generation} (${head?.state})`);
+    this.#violate(
+      "P3",
+      `${reader.name} ended after ${reader.cursor} (${reader.state}), the task is at ${head?.generation} (${head?.state})`,
+    );
     return false;
   }
 
@@ -157,7 +166,8 @@ class Player {
     const taskId = this.#taskId ?? "";
     const notBefore = this.#site.checker.headOf(taskId);
     const envelope = (await post(this.#call(replica, "get", { id: taskId }))).envelope;
-    if (envelope.kind !== "result") return this.#violate("P1", `${name}: get through ${replica} gave ${JSON.stringify(envelope)}`);
+    if (envelope.kind !== "result")
+      return this.#violate("P1", `${name}: get through ${replica} gave ${JSON.stringify(envelope)}`);
     this.#site.checker.shownTask({ reader: `${name} get`, taskId, task: envelope.result, generation: null, notBefore });
   }
 
@@ -167,11 +177,18 @@ class Player {
     const notBefore = this.#site.checker.headOf(taskId);
     const params = { pageSize: 100, includeArtifacts: true, historyLength: 100 };
     const { envelope } = await post(this.#call(replica, "list", params));
-    if (envelope.kind !== "result") return this.#violate("P1", `${name}: list through ${replica} gave ${JSON.stringify(envelope)}`);
+    if (envelope.kind !== "result")
+      return this.#violate("P1", `${name}: list through ${replica} gave ${JSON.stringify(envelope)}`);
     const { tasks } = JSON.parse(envelope.result) as { tasks: { id: string }[] };
     const own = tasks.find((task) => task.id === taskId);
     if (own === undefined) return this.#violate("P1", `${name}: the list through ${replica} lacks the task`);
-    this.#site.checker.shownTask({ reader: `${name} list`, taskId, task: JSON.stringify(own), generation: null, notBefore });
+    this.#site.checker.shownTask({
+      reader: `${name} list`,
+      taskId,
+      task: JSON.stringify(own),
+      generation: null,
+      notBefore,
+    });
   }
 
   /** P10: what the sidecar does not know comes back as the agent gave it. */
@@ -179,7 +196,11 @@ class Player {
     const { url, headers } = this.#call(replica, "get", {});
     const body =
       '{ "jsonrpc":"2.0","params" : {"n":18446744073709551615,"twice":1,"twice":2, "s":"\\u00e9"},"method":"x-echo/params","id":"a" }';
-    const direct = { url: url.replace(this.#site.fleet.url(replica), this.#site.fleet.agentUrl(replica)), headers, body };
+    const direct = {
+      url: url.replace(this.#site.fleet.url(replica), this.#site.fleet.agentUrl(replica)),
+      headers,
+      body,
+    };
     const [through, own] = await Promise.all([post({ url, headers, body }), post(direct)]);
     if (through.text !== own.text || through.status !== own.status) {
       this.#violate("P10", `${name}: ${through.status} ${through.text} instead of ${own.status} ${own.text}`);
@@ -191,8 +212,15 @@ class Player {
     const notBefore = this.#site.checker.headOf(taskId);
     const { envelope } = await post(this.#call(replica, "cancel", { id: taskId }));
     if (envelope.kind === "error" && FINISHED.cancel.includes(envelope.code)) return;
-    if (envelope.kind !== "result") return this.#violate("P1", `${name}: cancel through ${replica} gave ${JSON.stringify(envelope)}`);
-    this.#site.checker.shownTask({ reader: `${name} cancel`, taskId, task: envelope.result, generation: null, notBefore });
+    if (envelope.kind !== "result")
+      return this.#violate("P1", `${name}: cancel through ${replica} gave ${JSON.stringify(envelope)}`);
+    this.#site.checker.shownTask({
+      reader: `${name} cancel`,
+      taskId,
+      task: envelope.result,
+      generation: null,
+      notBefore,
+    });
   }
 
   async #answer(name: string, step: Extract<Step, { kind: "answer" }>): Promise<void> {
@@ -211,7 +239,8 @@ class Player {
     const { dialect, checker } = this.#site;
     const reader = new Reader({ name, dialect, checker, taskId: said.taskId ?? null });
     const end = await reader.read(this.#call(step.replica, "stream", sendParams(dialect, said)), null, false);
-    if (typeof end === "object" && !FINISHED.send.includes(end.refused)) this.#violate("P4", `${name}: refused with ${end.refused}`);
+    if (typeof end === "object" && !FINISHED.send.includes(end.refused))
+      this.#violate("P4", `${name}: refused with ${end.refused}`);
   }
 
   /** Sends and reports the Task that comes back. Null when the agent's task is finished already. */
@@ -241,19 +270,29 @@ class Player {
       if (atRest && isTerminalState(head.state)) return;
       const waits = this.#conversation.opening.text === "wait-cancel";
       if (atRest || waits) await this.#cancel(`${this.#name} last`, n % fleet.replicas.length);
-      if (performance.now() > end) return this.#violate("P4", `${this.#name}: still ${JSON.stringify(head)} at the end`);
+      if (performance.now() > end)
+        return this.#violate("P4", `${this.#name}: still ${JSON.stringify(head)} at the end`);
       await sleep(20);
     }
   }
 
   async #compareGets(taskId: string): Promise<void> {
     const texts = await Promise.all(
-      this.#site.fleet.replicas.map(async (_, replica) => (await post(this.#call(replica, "get", { id: taskId }))).text),
+      this.#site.fleet.replicas.map(
+        async (_, replica) => (await post(this.#call(replica, "get", { id: taskId }))).text,
+      ),
     );
     const results = texts.map((text) => sliceMember(text, ["result"]) ?? text);
-    if (new Set(results).size !== 1) this.#violate("P1", `${this.#name}: at rest the replicas say ${results.join(" and ")}`);
+    if (new Set(results).size !== 1)
+      this.#violate("P1", `${this.#name}: at rest the replicas say ${results.join(" and ")}`);
     const task = results[0] ?? "";
-    this.#site.checker.shownTask({ reader: `${this.#name} at rest`, taskId, task, generation: null, notBefore: this.#site.checker.headOf(taskId) });
+    this.#site.checker.shownTask({
+      reader: `${this.#name} at rest`,
+      taskId,
+      task,
+      generation: null,
+      notBefore: this.#site.checker.headOf(taskId),
+    });
   }
 
   async #untilState(wanted: (state: string) => boolean): Promise<string | null> {

@@ -10,7 +10,7 @@ import type { Operation, Subject } from "./subject.ts";
 import { methodOf } from "./subject.ts";
 
 /** A Task, Message or event, as loosely typed as a test wants it. */
-// oxlint-disable-next-line typescript/no-explicit-any -- tests reach into replies of any shape
+// biome-ignore lint/suspicious/noExplicitAny: tests reach into replies of any shape
 export type Json = any;
 
 export interface Reply {

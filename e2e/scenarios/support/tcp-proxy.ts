@@ -17,6 +17,8 @@ export interface TcpProxy {
   readonly connections: number;
   /** Breaks every connection; the port goes on listening. */
   cut(): void;
+  /** Ends every connection once what was sent has arrived. */
+  end(): void;
   /** While refusing, whoever connects is cut off at once. */
   refuse(refusing: boolean): void;
   close(): Promise<void>;
@@ -62,6 +64,9 @@ export async function startTcpProxy(start: TcpProxyStart): Promise<TcpProxy> {
       return open.size;
     },
     cut,
+    end: () => {
+      for (const client of open) client.end();
+    },
     refuse: (next) => {
       refusing = next;
     },

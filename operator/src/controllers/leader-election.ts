@@ -19,6 +19,8 @@ export interface LeaderElectionOptions {
   retryMs: number;
   /** Take the Lease from whoever holds it, for the command that removes everything. */
   preempt?: boolean;
+  /** Hears who holds the Lease instead, at each change. */
+  onOther: (holder: string) => void;
   onFault: (error: unknown) => void;
 }
 
@@ -38,7 +40,7 @@ export function standForElection(options: LeaderElectionOptions): Candidacy {
   const abort = new AbortController();
   const elected = Promise.withResolvers<void>();
   const lost = Promise.withResolvers<void>();
-  const state = { leading: false, seen: "", seenAt: 0 };
+  const state: State = { leading: false, holder: "", seen: "", seenAt: 0, attempt: Promise.resolve() };
   const loop = campaign(options, state, abort.signal, { elected: elected.resolve, lost: lost.resolve });
   return {
     elected: elected.promise,
@@ -47,6 +49,8 @@ export function standForElection(options: LeaderElectionOptions): Candidacy {
     stop: async () => {
       abort.abort();
       await loop;
+      // A renewal that is still under way would make the release a conflict.
+      await state.attempt;
       if (!state.leading) return;
       state.leading = false;
       await release(options).catch(options.onFault);
@@ -56,9 +60,13 @@ export function standForElection(options: LeaderElectionOptions): Candidacy {
 
 interface State {
   leading: boolean;
+  /** The last holder that was told of. */
+  holder: string;
   /** The last record read and when it was first read, on the monotonic clock. */
   seen: string;
   seenAt: number;
+  /** Settles with the call that is under way; never rejects. */
+  attempt: Promise<unknown>;
 }
 
 async function campaign(
@@ -70,8 +78,10 @@ async function campaign(
   let renewedAt = 0;
   while (!signal.aborted) {
     const sentAt = performance.now();
-    const attempt = Promise.race([acquireOrRenew(options, state), failAfter(options.renewDeadlineMs / 2, signal)]);
-    const held = await attempt.catch((error: unknown) => {
+    const attempt = acquireOrRenew(options, state);
+    state.attempt = attempt.catch(() => undefined);
+    const timely = Promise.race([attempt, failAfter(options.renewDeadlineMs / 2, signal)]);
+    const held = await timely.catch((error: unknown) => {
       if (!signal.aborted) options.onFault(error);
       return undefined;
     });
@@ -113,9 +123,18 @@ async function acquireOrRenew(options: LeaderElectionOptions, state: State): Pro
   }
   const free = !spec.holderIdentity || performance.now() - state.seenAt >= (spec.leaseDurationSeconds ?? 0) * 1000;
   const mine = spec.holderIdentity === identity;
-  if (!mine && !free && !(options.preempt === true && !state.leading)) return false;
+  if (!mine && !free && !(options.preempt === true && !state.leading)) {
+    tellHolder(options, state, spec.holderIdentity ?? "");
+    return false;
+  }
   await cluster.replace(leases, { metadata: observed.metadata, ...record(options, observed) } as Lease);
   return true;
+}
+
+function tellHolder({ onOther }: LeaderElectionOptions, state: State, holder: string): void {
+  if (holder === state.holder) return;
+  state.holder = holder;
+  onOther(holder);
 }
 
 function record({ identity, leaseMs }: LeaderElectionOptions, observed: Lease | undefined): Pick<Lease, "spec"> {

@@ -33,6 +33,8 @@ const FIRST_BACKOFF_MS = 20;
 const MAX_BACKOFF_MS = 1000;
 /** Conflicts repeated at once; from then on with the pause of an outage. */
 const MAX_EAGER_RETRIES = 5;
+/** What a waiting write holds besides its text, about: small events by the ten thousand are mostly that. */
+const WRITE_OVERHEAD = 1024;
 
 /** How one statement went; `broken` is an error the port does not know, which no repetition mends. */
 type Attempt =
@@ -66,7 +68,7 @@ export class GroupCommit {
     };
   }
 
-  /** Characters of payload that are accepted and not settled: what an outage makes grow. */
+  /** About what the writes hold that are accepted and not settled: what an outage makes grow. */
   get pendingBytes(): number {
     return this.#pendingBytes;
   }
@@ -79,14 +81,15 @@ export class GroupCommit {
     if (this.#stopping.signal.aborted) return Promise.reject(stopped());
     const { promise, resolve, reject } = Promise.withResolvers<AppendOutcome>();
     const bytes = sizeOf(write);
+    const held = bytes + WRITE_OVERHEAD;
     const settle = <T>(pass: (value: T) => void) => {
       return (value: T): void => {
-        this.#pendingBytes -= bytes;
+        this.#pendingBytes -= held;
         this.#wakeDrainWaiters();
         pass(value);
       };
     };
-    this.#pendingBytes += bytes;
+    this.#pendingBytes += held;
     this.#queue.push({ write, bytes, resolve: settle(resolve), reject: settle(reject) });
     this.#schedule();
     return promise;

@@ -39,7 +39,8 @@ export async function answerList(context: FlowContext, rpc: Rpc): Promise<Answer
 
 function listedTask(view: TaskView, params: ListParams): string {
   const { historyLength, includeArtifacts } = params;
-  return taskText(foldOf(view), { historyLength, includeArtifacts });
+  // Asked for, artifacts are there even where there are none (1.0 §3.1.4).
+  return taskText(foldOf(view), { historyLength, includeArtifacts, emptyArtifacts: includeArtifacts });
 }
 
 const TOKEN_PREFIX = "da1|";

@@ -34,30 +34,29 @@ export class WorkTaker {
     this.#own(this.#poll(context));
   }
 
-  /** Takes a turn unless it is being worked on here already. */
+  /** Takes a turn by compare-and-set and runs it; nothing where somebody else has taken it. */
   startTurn(turnId: string): void {
-    this.#once(`turn ${turnId}`, async (context) => {
+    this.#once(`take ${turnId}`, async (context) => {
       const { instanceId } = context.settings;
       const taken = await retryStore(context, () => takeOnce(context, turnId, instanceId));
       if (!taken) return;
       context.board.announce(turnId, { kind: "pending", taken: true });
-      await runTurn(context, taken);
+      this.#once(runKey(taken), () => runTurn(context, taken));
     });
   }
 
   runDispatched(turn: TurnRow, journaled: NewTurn): void {
-    this.#once(`turn ${turn.id}`, (context) => runTurn(context, turn, journaled));
+    this.#once(runKey(turn), (context) => runTurn(context, turn, journaled));
   }
 
   /** Goes on with work that was claimed from others. */
   recover(work: ClaimedWork): void {
-    for (const claimed of work.turns) this.#once(`turn ${claimed.turn.id}`, (context) => recoverTurn(context, claimed));
+    for (const claimed of work.turns) this.#once(runKey(claimed.turn), (context) => recoverTurn(context, claimed));
     for (const claimed of work.tasks) this.recoverTask(claimed);
   }
 
   recoverTask(claimed: ClaimedTask): void {
-    const key = claimed.turn ? `turn ${claimed.turn.turn.id}` : `task ${claimed.task.taskId}`;
-    this.#once(key, (context) => recoverTask(context, claimed));
+    this.#once(`task ${claimed.task.taskId}@${claimed.task.epoch}`, (context) => recoverTask(context, claimed));
   }
 
   startCancel(taskId: string): void {
@@ -117,4 +116,9 @@ async function takeOnce(context: FlowContext, turnId: string, instanceId: string
     if (row?.state === "dispatched" && row.instance === instanceId) return row;
     throw error;
   }
+}
+
+/** One run per epoch: a turn that comes back to an instance is run again, however long its abandoned run lingers. */
+function runKey(turn: TurnRow): string {
+  return `turn ${turn.id}@${turn.epoch}`;
 }

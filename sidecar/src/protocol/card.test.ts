@@ -49,6 +49,11 @@ describe("a card sends clients to the sidecar", () => {
     const signatures = ',"signatures":[{"protected":"p","signature":"s"}]';
     const changed = rewriteCard(fill(shape, "http://127.0.0.1:8080/", signatures), derived);
     expect(changed).toMatchObject({ text: tidy(fill(shape, "https://a.example/")), signaturesDropped: true });
+    const none = fill(shape, "http://127.0.0.1:8080/", ',"signatures":[]');
+    expect(rewriteCard(none, derived)).toMatchObject({
+      text: tidy(fill(shape, "https://a.example/", ',"signatures":[]')),
+      signaturesDropped: false,
+    });
     const kept = fill(shape, "https://gateway.example/", signatures);
     expect(rewriteCard(kept, derived)).toMatchObject({ text: kept, changed: false, signaturesDropped: false });
   });

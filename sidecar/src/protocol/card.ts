@@ -71,7 +71,8 @@ export function rewriteCard(cardText: string, addresses: CardAddresses): CardRew
   );
   if (member(card, "url") !== undefined) card = rewriteInterface(card, "preferredTransport");
   if (card === cardText) return { ...unchanged, grpcInterfaces, originDependent };
-  const unsigned = removeMember(card, "signatures");
+  const signatures = member(card, "signatures");
+  const unsigned = isArray(signatures) && elements(signatures).length === 0 ? card : removeMember(card, "signatures");
   const signaturesDropped = unsigned !== card;
   return { text: unsigned, changed: true, grpcInterfaces, signaturesDropped, originDependent };
 }

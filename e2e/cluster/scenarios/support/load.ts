@@ -38,21 +38,41 @@ export function countedTo(length: number): string {
   return Array.from({ length }, (_, index) => `${index + 1} `).join("");
 }
 
+/** Failures of one kind, told in one line: a thousand lines of the same hide the one that matters. */
+class Failures {
+  readonly #kinds = new Map<string, { readonly at: number[]; readonly taskIds: string[] }>();
+
+  add(atSeconds: number, what: string, taskId?: string): void {
+    const kind = this.#kinds.get(what) ?? { at: [], taskIds: [] };
+    this.#kinds.set(what, kind);
+    kind.at.push(atSeconds);
+    if (taskId !== undefined) kind.taskIds.push(taskId);
+  }
+
+  lines(): readonly string[] {
+    return [...this.#kinds].map(([what, { at, taskIds }]) => {
+      const span = `${Math.min(...at).toFixed(1)}–${Math.max(...at).toFixed(1)} s`;
+      const tasks = taskIds.length === 0 ? "" : `, task ${taskIds.slice(0, 3).join(", ")}`;
+      return `${at.length} × ${what} (started at ${span}${tasks})`;
+    });
+  }
+}
+
 /** Starts a load on `endpoint`. */
 export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
   const { callsPerSecond = 50, streams = 10, streamLength = 100 } = options;
-  const failures: string[] = [];
+  const failures = new Failures();
   const messageIds: string[] = [];
   const count = { calls: 0, streams: 0, events: 0, resumed: 0 };
   const stopping = new AbortController();
-  const since = (startedAt: number): string => `${((startedAt - begun) / 1000).toFixed(1)} s`;
+  const since = (startedAt: number): number => (startedAt - begun) / 1000;
   const begun = Date.now();
 
   const callOnce = async (): Promise<void> => {
     const startedAt = Date.now();
     const answer = await send(endpoint, "slow 20");
     count.calls += 1;
-    if (answer.kind === "failed") failures.push(`call at ${since(startedAt)}: ${answer.why}`);
+    if (answer.kind === "failed") failures.add(since(startedAt), `call: ${answer.why}`);
   };
 
   const streamOnce = async (): Promise<void> => {
@@ -62,11 +82,11 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
     messageIds.push(outcome.messageId);
     count.events += outcome.generations.length;
     if (outcome.connections > 1) count.resumed += 1;
-    const about = `stream at ${since(startedAt)}, task ${outcome.taskId}`;
-    failures.push(...outcome.problems.map((problem) => `${about}: ${problem}`));
+    const note = (what: string): void => failures.add(since(startedAt), `stream: ${what}`, outcome.taskId);
+    for (const problem of outcome.problems) note(problem);
     if (outcome.problems.length > 0) return;
-    if (outcome.state !== "TASK_STATE_COMPLETED") failures.push(`${about}: ended as ${outcome.state}`);
-    else if (outcome.text !== countedTo(streamLength)) failures.push(`${about}: counted "${outcome.text}"`);
+    if (outcome.state !== "TASK_STATE_COMPLETED") note(`ended as ${outcome.state}`);
+    else if (outcome.text !== countedTo(streamLength)) note(`counted "${outcome.text}"`);
   };
 
   const calls = async (): Promise<void> => {
@@ -88,7 +108,7 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
     stop: async () => {
       stopping.abort();
       await Promise.all(loops);
-      return { ...count, messageIds, failures };
+      return { ...count, messageIds, failures: failures.lines() };
     },
   };
 }

@@ -1,0 +1,87 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { createMemoryCluster } from "../../test/support/memory-cluster.ts";
+import { type Lease, leases } from "../kubernetes/resource-types.ts";
+import type { Cluster } from "../ports/cluster.ts";
+import { type Candidacy, type LeaderElectionOptions, standForElection } from "./leader-election.ts";
+
+const lease = { name: "operator", namespace: "system" };
+
+describe("the election", () => {
+  const candidacies: Candidacy[] = [];
+  afterEach(async () => {
+    await Promise.all(candidacies.splice(0).map((candidacy) => candidacy.stop()));
+  });
+
+  function stand(cluster: Cluster, identity: string, options: Partial<LeaderElectionOptions> = {}): Candidacy {
+    const candidacy = standForElection({
+      cluster,
+      lease,
+      identity,
+      leaseMs: 1_000,
+      renewDeadlineMs: 600,
+      retryMs: 50,
+      onOther: () => undefined,
+      onFault: () => undefined,
+      ...options,
+    });
+    candidacies.push(candidacy);
+    return candidacy;
+  }
+
+  test("has one winner, who stays it", async () => {
+    const cluster = createMemoryCluster();
+    const all = ["a", "b", "c"].map((identity) => stand(cluster, identity));
+    await Promise.race(all.map(({ elected }) => elected));
+    const before = await cluster.read(leases, lease);
+    await expect
+      .poll(async () => (await cluster.read(leases, lease))?.spec.renewTime, { timeout: 5_000 })
+      .not.toBe(before?.spec.renewTime);
+    expect(all.filter((candidacy) => candidacy.isLeading())).toHaveLength(1);
+    expect((await cluster.read(leases, lease))?.spec.holderIdentity).toBe(before?.spec.holderIdentity);
+  });
+
+  test("L1: a silent holder is followed after the whole lease, not before", async () => {
+    const cluster = createMemoryCluster();
+    const time = new Date(Date.now() - 3_600_000).toISOString();
+    const silent = { holderIdentity: "gone", leaseDurationSeconds: 1, renewTime: time, acquireTime: time };
+    const taken: Lease = { metadata: lease, spec: silent };
+    await cluster.create(leases, taken);
+    const startedAt = performance.now();
+    await stand(cluster, "b").elected;
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(1_000);
+    expect((await cluster.read(leases, lease))?.spec.leaseTransitions).toBe(1);
+  });
+
+  test("L2: a leader that cannot renew has lost before its lease is over", async () => {
+    const cluster = createMemoryCluster();
+    const leader = stand(cluster, "a", { leaseMs: 5_000, renewDeadlineMs: 500 });
+    await leader.elected;
+    cluster.away = true;
+    const awayAt = performance.now();
+    await leader.lost;
+    expect(performance.now() - awayAt).toBeLessThan(5_000);
+    expect(leader.isLeading()).toBe(false);
+  });
+
+  test("L2: a leader whose Lease somebody else took has lost at once", async () => {
+    const cluster = createMemoryCluster();
+    const leader = stand(cluster, "a");
+    await leader.elected;
+    const thief = stand(cluster, "b", { preempt: true });
+    await Promise.all([leader.lost, thief.elected]);
+    expect([leader.isLeading(), thief.isLeading()]).toEqual([false, true]);
+  });
+
+  test("L3: a leader that stops is followed at once", async () => {
+    const cluster = createMemoryCluster();
+    const leader = stand(cluster, "a", { leaseMs: 10_000, renewDeadlineMs: 8_000 });
+    await leader.elected;
+    const holders: string[] = [];
+    const next = stand(cluster, "b", { onOther: (holder) => holders.push(holder) });
+    await expect.poll(() => holders).toEqual(["a"]);
+    const stoppedAt = performance.now();
+    await leader.stop();
+    await next.elected;
+    expect(performance.now() - stoppedAt).toBeLessThan(5_000);
+  });
+});
