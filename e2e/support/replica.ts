@@ -75,9 +75,23 @@ export function requireBuiltSidecar(): void {
   if (!existsSync(SIDECAR)) throw new Error("the sidecar is not built: npm run build -w durable-agent-sidecar");
 }
 
-/** Starts a sidecar and waits until it is ready. Rejects with its last words when it does not get there. */
+/**
+ * Starts a sidecar and waits until it is ready. Rejects with its last words when it does not get there. Between choosing
+ * a port and listening on it somebody else may take it, so a free choice is made again.
+ */
 export async function startSidecar(start: SidecarStart): Promise<RunningSidecar> {
   requireBuiltSidecar();
+  const chosen = start.port === undefined && start.adminPort === undefined;
+  for (let left = chosen ? 5 : 1; ; left--) {
+    try {
+      return await launchSidecar(start);
+    } catch (error) {
+      if (left === 1 || !String(error).includes("EADDRINUSE")) throw error;
+    }
+  }
+}
+
+async function launchSidecar(start: SidecarStart): Promise<RunningSidecar> {
   const port = start.port ?? (await freePort());
   const adminPort = start.adminPort ?? (await freePort());
   const child = spawnProcess(process.execPath, [SIDECAR], {

@@ -2,9 +2,13 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { waitUntil } from "../node/wait.ts";
 import { rpcPath, sidecarPort } from "./support/agent-under-test.ts";
 import { clusterAccess, openPodProxy, type PodProxy } from "./support/cluster-access.ts";
-import { converse, follow } from "./support/conversation.ts";
+import { call, converse, follow } from "./support/conversation.ts";
 import { countedTo } from "./support/load.ts";
 import { describeAgent } from "./support/scenario.ts";
+
+interface Task {
+  readonly status: { readonly state: string };
+}
 
 describeAgent("a pod is lost in mid-turn", { isProtected: true }, (agent) => {
   let proxy: PodProxy;
@@ -20,9 +24,10 @@ describeAgent("a pod is lost in mid-turn", { isProtected: true }, (agent) => {
     const ownerUrl = `${proxy.urlOf(agent().namespace, name, sidecarPort)}${rpcPath}`;
     const running = converse("count 80 every 100ms", ownerUrl, agent().endpoint);
     let taskId = "";
-    await waitUntil("the owner to work", async () => {
+    await waitUntil("the task to be recorded and at work", async () => {
       taskId = (await agent().executions([owner])).at(-1)?.taskId ?? "";
-      return taskId !== "";
+      const read = await call<Task>(agent().endpoint, "GetTask", { id: taskId });
+      return read.kind === "result" && read.result.status.state === "TASK_STATE_WORKING";
     });
     const followed = follow(taskId, agent().endpoint);
     await agent().kubectl("delete", "pod", name, "--force", "--grace-period=0");
