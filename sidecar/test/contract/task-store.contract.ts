@@ -2,6 +2,7 @@
 import { describe } from "vitest";
 import type { RecoveryStore } from "../../src/ports/recovery-store.ts";
 import type { TaskStore } from "../../src/ports/task-store.ts";
+import { describeAttempts } from "./attempts.contract.ts";
 import { describeCancels } from "./cancels.contract.ts";
 import { describeClaims } from "./claims.contract.ts";
 import { describeCreation } from "./creation.contract.ts";
@@ -29,6 +30,7 @@ export function describeTaskStore(name: string, open: OpenStore): void {
     describeCancels(open);
     describeInstances(open);
     describeClaims(open);
+    describeAttempts(open);
     describeDrain(open);
     describeSweep(open);
   });
