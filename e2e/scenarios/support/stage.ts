@@ -4,8 +4,11 @@ import { expect, inject } from "vitest";
 import { createDatabase } from "../../../sidecar/test/support/database.ts";
 import { waitFor } from "../../../sidecar/test/support/wait.ts";
 import { Checker } from "./checker.ts";
+import type { Call } from "./checker-wire.ts";
+import { callOf, sendParams } from "./checker-wire.ts";
+import type { ClientSite } from "./persistent-client.ts";
 import { PersistentClient } from "./persistent-client.ts";
-import type { PodFleet } from "./pods.ts";
+import type { PodFleet, PodServices } from "./pods.ts";
 import { startPods } from "./pods.ts";
 import type { Subject } from "./subject.ts";
 
@@ -18,6 +21,10 @@ export interface StageStart {
   env?: Record<string, string>;
   /** Default: the run's shared server. */
   natsUrl?: string | null;
+  /** A migrated database on a server of the test's own. Default: a fresh one on the run's shared server. */
+  databaseUrl?: string;
+  /** What one pod finds different from the others. */
+  servicesOf?: (pod: number, shared: PodServices) => PodServices;
 }
 
 export interface Stage {
@@ -26,7 +33,12 @@ export interface Stage {
   readonly fleet: PodFleet;
   readonly pool: pg.Pool;
   readonly checker: Checker;
+  /** Where its clients call. */
+  site(): ClientSite;
   client(name: string): PersistentClient;
+  clientAt(site: ClientSite, name: string): PersistentClient;
+  /** One message as a bare call to the first pod. */
+  call(operation: "send" | "stream", text: string, said: { messageId: string }): Call;
   /** Resolves with the number of executor starts of a message once there are that many. */
   started(messageId: string, count?: number): Promise<void>;
   startsOf(messageId: string): Promise<number>;
@@ -42,24 +54,32 @@ export interface Stage {
 
 export async function openStage(start: StageStart): Promise<Stage> {
   const { subject, leaseMs = 1_500 } = start;
-  const database = await createDatabase();
+  const database = start.databaseUrl === undefined ? await createDatabase() : null;
+  const databaseUrl = start.databaseUrl ?? database?.url ?? "";
   const natsUrl = start.natsUrl === undefined ? inject("natsUrl") : start.natsUrl;
   const fleet = await startPods({
     agent: subject.agent,
     flags: subject.flags,
     pods: start.pods ?? 3,
     env: { LEASE_MS: String(leaseMs), ...start.env },
-    servicesOf: () => ({ databaseUrl: database.url, natsUrl }),
+    servicesOf: (pod) => {
+      const shared = { databaseUrl, natsUrl };
+      return start.servicesOf?.(pod, shared) ?? shared;
+    },
   });
-  const pool = new pg.Pool({ connectionString: database.url, max: 4 });
-  let checker = new Checker(pool, fleet.agentKey, subject.dialect);
+  const pool = new pg.Pool({ connectionString: databaseUrl, max: 4 });
+  // A server that is restarted ends idle connections.
+  pool.on("error", () => undefined);
+  const openChecker = () =>
+    new Checker(pool, fleet.agentKey, subject.dialect, { patient: start.databaseUrl !== undefined });
+  let checker = openChecker();
   const startsOf = async (messageId: string) =>
     (await fleet.starts()).filter((one) => one.messageId === messageId).length;
-  const site = (current: Checker) => ({
+  const site = (): ClientSite => ({
     urls: () => fleet.pods.map((pod) => pod.url),
     agent: subject.agent,
     dialect: subject.dialect,
-    checker: current,
+    checker,
   });
   return {
     subject,
@@ -69,7 +89,15 @@ export async function openStage(start: StageStart): Promise<Stage> {
     get checker() {
       return checker;
     },
-    client: (name) => new PersistentClient(site(checker), name),
+    site,
+    client: (name) => new PersistentClient(site(), name),
+    clientAt: (where, name) => new PersistentClient(where, name),
+    call: (operation, text, said) =>
+      callOf(
+        { base: fleet.pods[0]?.url ?? "", agent: subject.agent, dialect: subject.dialect },
+        operation,
+        sendParams(subject.dialect, { text, ...said }),
+      ),
     started: async (messageId, count = 1) => {
       const what = () => `${count} executor starts of ${messageId}`;
       await waitFor(async () => (await startsOf(messageId)) >= count, { deadlineMs: 10_000, message: what });
@@ -88,7 +116,7 @@ export async function openStage(start: StageStart): Promise<Stage> {
       await checker.verifyRecord();
       const { violations } = checker;
       await empty(pool, fleet.agentKey);
-      checker = new Checker(pool, fleet.agentKey, subject.dialect);
+      checker = openChecker();
       await Promise.all(
         fleet.pods.map((pod) => pod.start(pod.runs("agent") ? "sidecar" : pod.runs("sidecar") ? "agent" : "pod")),
       );
@@ -97,7 +125,7 @@ export async function openStage(start: StageStart): Promise<Stage> {
     close: async () => {
       await pool.end();
       await fleet.stop();
-      await database.drop();
+      await database?.drop();
     },
   };
 }
