@@ -138,7 +138,7 @@ export const SETTINGS = {
     ".durable-agent",
     "files of an instance without Kubernetes: embedded Postgres, identity, generated key",
   ),
-  instanceId: setting(ENV.instanceId, identifier, "random", "identity of this process"),
+  instanceId: setting(ENV.instanceId, identifier, "none", "name in front of the random identity of this process"),
   podName: setting(ENV.podName, identifier, "the host's name", "from the downward API"),
   podUid: setting(
     ENV.podUid,

@@ -46,7 +46,8 @@ export interface RunningSidecar {
 export async function startSidecar(config: Config, log: Logger): Promise<RunningSidecar> {
   const clock = systemClock;
   const record = await openRecord(config, { log, clock });
-  const instanceId = config.identity.instanceId ?? randomUUID();
+  // A restarted process is another instance: what its predecessor held is claimed, not found again as its own.
+  const instanceId = [config.identity.instanceId, randomUUID()].filter((part) => part !== null).join(".");
   const podUid = config.identity.podUid ?? record.podUid ?? instanceId;
   const identity = { id: instanceId, podName: config.identity.podName ?? hostname(), podUid };
   const instance = new InstanceHolder({ store: record.store, clock, log }, identity, config.leaseMs);

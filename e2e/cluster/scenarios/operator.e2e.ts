@@ -4,6 +4,7 @@ import { isInjected, type Pod, startAgent } from "./support/agent-under-test.ts"
 import { expireServingCertificate, servingCertificate } from "./support/certificates.ts";
 import { kubectl } from "./support/cluster-access.ts";
 import { operatorSelector } from "./support/installation.ts";
+import { operatorUsage, type Usage } from "./support/usage.ts";
 import { describeAgent } from "./support/scenario.ts";
 import { systemNamespace } from "./support/stores.ts";
 import { durableAgentManifest } from "./support/workload.ts";
@@ -126,7 +127,12 @@ describeAgent("the operator fails", { isProtected: true }, (agent) => {
   });
 });
 
+/** Longer than the operator's longest period, twice. */
+const idleMs = 70_000;
+
 describeAgent("the operator has nothing to do", { isProtected: true }, (agent) => {
+  let usage: Record<"before" | "after", ReadonlyMap<string, Usage>> = { before: new Map(), after: new Map() };
+
   it("K16: it writes nothing, for longer than its longest period", async () => {
     const versions = async (): Promise<unknown> => {
       const jsonpath = "-o=jsonpath={range .items[*]}{.kind}/{.metadata.name}={.metadata.resourceVersion} {end}";
@@ -143,8 +149,20 @@ describeAgent("the operator has nothing to do", { isProtected: true }, (agent) =
       return before === JSON.stringify(await versions());
     });
     const before = await versions();
-    const periods = 2;
-    await new Promise((resolve) => setTimeout(resolve, periods * 35_000));
+    const usedBefore = await operatorUsage();
+    await new Promise((resolve) => setTimeout(resolve, idleMs));
+    usage = { before: usedBefore, after: await operatorUsage() };
     expect(await versions()).toEqual(before);
+  });
+
+  it("K19: it takes less than 120 MB and 1 % of a core", () => {
+    for (const [pod, { cpuNanoseconds, memoryBytes, at }] of usage.after) {
+      const before = usage.before.get(pod);
+      if (before === undefined) throw new Error(`${pod} was not there before`);
+      expect(memoryBytes).toBeLessThan(120_000_000);
+      const share = (cpuNanoseconds - before.cpuNanoseconds) / 1e6 / (at - before.at);
+      expect(share).toBeLessThan(0.01);
+    }
+    expect(usage.after.size).toBe(2);
   });
 });

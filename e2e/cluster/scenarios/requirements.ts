@@ -58,6 +58,10 @@ export const requirements = [
   { id: "K16", behaviour: "an operator with nothing to do writes nothing" },
   { id: "K17", behaviour: "a change of configuration, an undone rollout and an upgraded operator fail no request" },
   { id: "K18", behaviour: "a drained node under load fails no request and no task", promises: ["P3", "P8"] },
+  {
+    id: "K19",
+    behaviour: "an operator with nothing to do takes less than 120 MB and 1 % of a core",
+  },
 ] as const satisfies readonly Requirement[];
 
 /** Id of a requirement. */

@@ -15,7 +15,7 @@ export function isTerminal(state: TaskState): boolean {
   return state === "completed" || state === "failed" || state === "canceled" || state === "rejected";
 }
 
-/** Terminal or input-required: the agent does nothing more until a client speaks. Auth-required is not rest (W §6). */
+/** Terminal or input-required: the agent does nothing more until a client speaks. Auth-required is not rest: the agent may go on by itself. */
 export function isAtRest(state: TaskState): boolean {
   return isTerminal(state) || state === "input-required";
 }

@@ -1,6 +1,7 @@
 /** The first event of a new message makes the Task (I2): ids chosen, turn bound, events stored, all in one statement. */
 import { emptyFold, foldEvent, foldHead } from "../domain/fold.ts";
 import { idMap, toPublic } from "../domain/id-map.ts";
+import { SnapshotPolicy } from "../domain/snapshot-policy.ts";
 import { isAtRest } from "../domain/task-state.ts";
 import type { NewEvent, TurnReply } from "../ports/task-store.ts";
 import type { A2aEvent } from "../protocol/events.ts";
@@ -50,8 +51,7 @@ export async function createTask(
       fold: creation.fold,
       ids: creation.ids,
       agentTaskId: event.taskId,
-      snapshotChars: 0,
-      tailChars: creation.event.payload.length,
+      snapshots: new SnapshotPolicy(0, creation.event.payload.length),
       turn: creation.creation.end
         ? null
         : { id: turn.row.id, hidden: null, firstGeneration: 1, ended: false, origin: turn.origin },

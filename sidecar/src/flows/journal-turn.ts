@@ -1,4 +1,5 @@
 /** Journals a message before anything else happens to it (P4), and gets it to the instance that shall run it. */
+import { isAtRest } from "../domain/task-state.ts";
 import type { JournalOutcome, NewTurn, TurnRow } from "../ports/task-store.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { retryStore } from "./retry-store.ts";
@@ -78,6 +79,8 @@ async function claimForTurn(context: FlowContext, turnId: string, taskId: string
   if (task.ownerAlive) return;
   // A draining instance takes nothing: whoever takes released work finds this message with it.
   if (lifetime.draining) return context.relay.publishClaimable();
+  // Right after an outage every lease has run out: work in flight is only taken from owners that stay silent.
+  if (task.owner !== "" && !isAtRest(task.state)) return;
   const claimed = await recovery.claimTask(taskId, { self: settings.instanceId, selfPodUid: podUid }).catch(() => null);
   if (claimed) context.recoverTask(claimed);
 }

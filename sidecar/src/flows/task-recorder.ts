@@ -7,10 +7,11 @@
  * queue's bound. I2 (epoch and expected generation on every write), I3 (snapshot = fold), P6 (terminal is final).
  */
 import { differenceFrom } from "../domain/difference.ts";
-import { type Fold, foldEvent, foldHead, foldSize, snapshotText } from "../domain/fold.ts";
+import { type Fold, foldEvent, foldHead, snapshotText } from "../domain/fold.ts";
 import type { AttemptArtifacts } from "../domain/attempt-artifacts.ts";
 import { type IdMap, idMap, identityMap, taskToPublic, toPublic } from "../domain/id-map.ts";
 import { joinHidden } from "../domain/hidden-messages.ts";
+import { SnapshotPolicy } from "../domain/snapshot-policy.ts";
 import { isAtRest, isTerminal, type TaskState } from "../domain/task-state.ts";
 import type { NewEvent, TaskView, TaskWrite, TurnEnd, TurnReply } from "../ports/task-store.ts";
 import type { Dialect } from "../protocol/dialect.ts";
@@ -52,9 +53,7 @@ export interface RecorderStart {
   fold: Fold;
   ids: IdMap;
   agentTaskId: string;
-  snapshotChars: number;
-  /** Payload characters since the last snapshot. */
-  tailChars: number;
+  snapshots: SnapshotPolicy;
   turn: RecordedTurn | null;
 }
 
@@ -72,8 +71,7 @@ export class TaskRecorder {
   #adopted: { agentTaskId: string; agentContextId: string } | null = null;
   #generation: number;
   #turn: RecordedTurn | null;
-  #snapshotChars: number;
-  #tailChars: number;
+  readonly #snapshots: SnapshotPolicy;
   #lost = false;
   #users = 0;
   #lastCommit: Promise<void> = Promise.resolve();
@@ -90,8 +88,7 @@ export class TaskRecorder {
     this.#attempt = start.attempt;
     this.fold = start.fold;
     this.#generation = start.generation;
-    this.#snapshotChars = start.snapshotChars;
-    this.#tailChars = start.tailChars;
+    this.#snapshots = start.snapshots;
     this.#turn = start.turn;
   }
 
@@ -108,8 +105,10 @@ export class TaskRecorder {
       fold: foldOf(view),
       ids: idMap(task),
       agentTaskId: task.agentTaskId,
-      snapshotChars: view.snapshot?.task.length ?? 0,
-      tailChars: view.tail.reduce((sum, event) => sum + event.payload.length, 0),
+      snapshots: new SnapshotPolicy(
+        view.snapshot?.task.length ?? 0,
+        view.tail.reduce((sum, event) => sum + event.payload.length, 0),
+      ),
       turn: null,
     });
   }
@@ -275,7 +274,7 @@ export class TaskRecorder {
     this.record([{ kind: "status", payload, hidden: null }], { end: { state: "done", reply } });
   }
 
-  /** Gives the task up: it was released to others. */
+  /** Gives the task up to others. */
   abandon(): void {
     this.#lose();
   }
@@ -305,14 +304,10 @@ export class TaskRecorder {
     return accepted;
   }
 
-  /** A snapshot at the end of a turn and when the tail outgrows the last one, so that n events cost O(n) bytes. */
   #snapshotFor(events: readonly NewEvent[], ending: boolean): { task: string } | null {
-    for (const event of events) this.#tailChars += event.payload.length;
-    if (this.#tailChars === 0) return null;
-    if (!ending && this.#tailChars <= Math.max(this.#snapshotChars, foldSize(this.fold), MIN_TAIL_CHARS)) return null;
+    if (!this.#snapshots.isDue(events, ending)) return null;
     const task = snapshotText(this.fold);
-    this.#snapshotChars = task.length;
-    this.#tailChars = 0;
+    this.#snapshots.taken(task.length);
     return { task };
   }
 
@@ -388,8 +383,6 @@ export class TaskRecorder {
 }
 
 const MAX_PENDING_BYTES = 8 * 1024 * 1024;
-/** Below this a snapshot saves a reader nothing. */
-const MIN_TAIL_CHARS = 4096;
 
 /** Ends a task as failed from what the record holds, if this epoch still owns it. */
 export async function failTask(

@@ -29,7 +29,7 @@ export type AgentExchange =
 export interface AgentEvents extends AsyncIterable<AgentEvent> {
   /** Known after iteration has finished; null when `close` ended it. */
   readonly end: ExchangeEnd | null;
-  /** Stops reading. The agent's run goes on (W §7.3). */
+  /** Stops reading. The agent's run goes on: only a cancel ends it (a2a §3.5.2). */
   close(): void;
 }
 
