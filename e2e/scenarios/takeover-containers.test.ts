@@ -18,7 +18,8 @@ describe.each([JS_1, JS_03])("in a pod of a $name agent", (subject) => {
   let stage: Stage;
 
   beforeAll(async () => {
-    stage = await openStage({ subject, pods: 2 });
+    // Long enough for a container to come back within it: otherwise the other pod takes over, and rightly so.
+    stage = await openStage({ subject, pods: 2, leaseMs: 15_000 });
   });
   afterEach(() => stage.settle());
   afterAll(() => stage.close());
