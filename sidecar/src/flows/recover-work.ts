@@ -14,6 +14,7 @@ import { retryStore } from "./retry-store.ts";
 import { failUnbound } from "./deliver-message.ts";
 import { runAttempt } from "./run-attempt.ts";
 import { openSend, type OpenSend } from "./open-turn.ts";
+import { runFollowUp } from "./run-follow-up.ts";
 import { runTurn } from "./run-turn.ts";
 import { TaskRecorder } from "./task-recorder.ts";
 
@@ -70,6 +71,8 @@ async function continueTask(context: FlowContext, claim: Claim): Promise<void> {
   }
   if (decision.kind === "fail") return endRun(context, recorder, decision.reason);
   if (decision.kind === "leave" || !send) return;
+  // No agent has had it: where the one here knows the task, it continues the task.
+  if (decision.kind === "run") return runFollowUp(context, send);
   const why = decision.kind === "redispatch" ? restartText({ attempt: decision.attempt, why: decision.why }) : null;
   const end = await runAttempt(context, send, recorder, recorder.turn?.firstGeneration === null ? null : why);
   await settleRun(context, send, recorder, end);

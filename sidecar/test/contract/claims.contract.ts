@@ -158,6 +158,18 @@ export function describeClaims(open: OpenStore): void {
       expect(await store.readTask(taskId)).toMatchObject({ agentTaskId: taskId });
     });
 
+    it("that waits for input is its successor's in the same pod, whose agent knows it, and nobody else's", async () => {
+      const store = await open();
+      await store.registerInstance({ id: "a", podName: "", podUid: POD }, LEASE_MS);
+      const { taskId, turnId } = await startTask(store);
+      await store.append([endingWrite(taskId, 1, turnId, "input-required")]);
+      await store.registerInstance({ id: "b", podName: "", podUid: POD }, LEASE_MS);
+      await die(store);
+      expect((await store.claimWork(claim({ from: ["a"] }))).tasks).toEqual([]);
+      const { tasks } = await store.claimWork(claim({ predecessors: ["a"] }));
+      expect(tasks).toMatchObject([{ samePod: true, turn: null, task: { owner: "b", agentTaskId: taskId } }]);
+    });
+
     it.each([
       ["at input-required", "input-required", []],
       ["completed", "completed", []],

@@ -71,7 +71,9 @@ class Claims {
     const { prisma, agent, idempotencyWindowSeconds: windowSeconds } = this.#scope;
     const earlier = [...this.#unread];
     const nothing = { turns: [], tasks: [] };
-    if (earlier.length === 0 && !(await findGone(prisma, agent, request))) return nothing;
+    // What a predecessor leaves at rest is not looked for: that question would be as dear as the claim.
+    const asks = earlier.length === 0 && request.predecessors.length === 0;
+    if (asks && !(await findGone(prisma, agent, request))) return nothing;
     return this.#withReceipt(earlier, async (receipt) => {
       const claimer = this.#claimer(request, receipt);
       const turns = await claimTurns(prisma, claimer, request);

@@ -5,8 +5,9 @@ import { liveStates } from "./fragments.ts";
 import { takeTasks } from "./take-tasks.ts";
 
 /**
- * Takes unfinished tasks of owners that are gone and that need somebody: an agent was at work, or a turn has not ended.
- * What another claimer holds at this moment is left to it. Returns how many.
+ * Takes unfinished tasks of owners that are gone and that need somebody: an agent was at work, or a turn has not ended. Of
+ * the claimer's predecessors also those that wait for input: the agent here knows them. What another claimer holds at
+ * this moment is left to it. Returns how many.
  *
  * More candidates are looked at than are wanted, because what other claimers hold is skipped. Their number is part of the
  * text and they are looked up holder by holder: otherwise the server plans to read all of an agent's tasks.
@@ -44,11 +45,22 @@ export async function claimTasks(
       ) o
       limit 128
     ),
+    inherited as materialized (
+      select o.id
+      from silent s
+      cross join lateral (
+        select t.id from task t
+        where t.agent = ${agent} and t.owner = s.id and t.finished_at is null and t.state = 'input-required'
+        limit 128
+      ) o
+      where s.id = any(${request.predecessors}::text[])
+      limit 128
+    ),
     seen as materialized (
       select
         t.id, t.owner, t.epoch, t.queue_version,
         coalesce(i.pod_uid = ${selfPodUid} and i.pod_uid <> '', false) as same_pod
-      from (select id from working union select id from waiting) c
+      from (select id from working union select id from waiting union select id from inherited) c
       join task t on t.agent = ${agent} and t.id = c.id
       left join instance i on i.agent = ${agent} and i.id = t.owner
       where t.finished_at is null and (i.id is null or i.id in (select id from silent))
