@@ -48,6 +48,9 @@ export class Reader {
       for await (const event of streamEvents({ ...call, ...lastEventId, signal: stuck.signal })) {
         timer.refresh();
         events += 1;
+        // JS 0.3 refuses inside the stream, with the error as its only event; so does whoever speaks its dialect.
+        const envelope = event.name === "error" && events === 1 ? readEnvelope(event.data) : null;
+        if (envelope?.kind === "error") return { refused: envelope.code };
         this.#take(event, isSubscription && resumed === null && events === 1);
         if (events === leaveAfter) return "left";
       }

@@ -5,8 +5,8 @@ import { SnapshotPolicy } from "../domain/snapshot-policy.ts";
 import { isAtRest } from "../domain/task-state.ts";
 import type { NewEvent, TurnReply } from "../ports/task-store.ts";
 import type { A2aEvent } from "../protocol/events.ts";
-import { elements, isArray, member, text } from "../protocol/raw-json.ts";
 import { abandonRun } from "./abandon-run.ts";
+import { historyHolds } from "./find-agent-task.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { retryStore } from "./retry-store.ts";
 import type { OpenSend } from "./open-turn.ts";
@@ -111,9 +111,4 @@ function announceCreation(context: FlowContext, recorder: TaskRecorder, draft: D
     context.board.announce(creation.turnId, { kind: "bound", taskId, firstGeneration: 1 });
   }
   if (promoted) context.startTurn(promoted);
-}
-
-function historyHolds(task: string, messageId: string): boolean {
-  const history = member(task, "history");
-  return isArray(history) && elements(history).some((message) => text(member(message, "messageId")) === messageId);
 }

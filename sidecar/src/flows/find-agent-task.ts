@@ -23,12 +23,13 @@ export async function findAgentTask(context: FlowContext, turn: OpenSend): Promi
   const reply = parseReply(exchange.reply.body);
   const tasks = reply.kind === "result" ? member(oneLine(reply.result), "tasks") : undefined;
   if (!isArray(tasks)) return null;
-  const found = elements(tasks).find((task) => holdsMessage(task, messageId));
+  const found = elements(tasks).find((task) => historyHolds(task, messageId));
   const event = found === undefined ? null : parseTask(turn.row.dialect, found);
   return event?.kind === "task" ? event : null;
 }
 
-function holdsMessage(task: string, messageId: string): boolean {
+/** Whether the history of a raw Task has the message. */
+export function historyHolds(task: string, messageId: string): boolean {
   const history = member(task, "history");
   return isArray(history) && elements(history).some((message) => text(member(message, "messageId")) === messageId);
 }

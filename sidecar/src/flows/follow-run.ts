@@ -7,8 +7,9 @@ import { parseTask } from "../protocol/events.ts";
 import { type CallOrigin, getAgentTask, subscribeAtAgent, TASK_NOT_FOUND } from "./agent-calls.ts";
 import type { FlowContext } from "./flow-context.ts";
 import type { OpenSend } from "./open-turn.ts";
+import { retryStore } from "./retry-store.ts";
 import { QUIET_MS, recordSource, type SourceEnd } from "./record-source.ts";
-import type { TaskRecorder } from "./task-recorder.ts";
+import type { RecordedTurn, TaskRecorder } from "./task-recorder.ts";
 
 const FIRST_POLL_MS = 500;
 const MAX_POLL_MS = 10_000;
@@ -29,6 +30,8 @@ interface Run {
   context: FlowContext;
   recorder: TaskRecorder;
   origin: CallOrigin;
+  /** The turn it is followed for; null where the agent goes on by itself. */
+  turn: RecordedTurn | null;
   /** What a run is that shows no sign of life: over, or (when re-attaching to it) lost. */
   idleIs: "over" | "gone";
 }
@@ -44,14 +47,14 @@ export async function closeRun(
   end: SourceEnd,
 ): Promise<RunEnd> {
   if (end.kind === "rest" || end.kind === "lost") return "over";
-  const run: Run = { context, recorder, origin: turn.origin, idleIs: "over" };
+  const run: Run = { context, recorder, origin: turn.origin, turn: recorder.turn, idleIs: "over" };
   const standing = end.kind === "broken" ? await probeAfterBreak(run) : await askAgent(run);
   return endOf(run, standing) ?? (await followSubscriptions(run, 1));
 }
 
 /** After a reply that left the run going: a non-blocking send, or one the agent gave up waiting for. */
 export function followRun(context: FlowContext, recorder: TaskRecorder, turn: OpenSend): Promise<RunEnd> {
-  return followSubscriptions({ context, recorder, origin: turn.origin, idleIs: "over" }, 0);
+  return followSubscriptions({ context, recorder, origin: turn.origin, turn: recorder.turn, idleIs: "over" }, 0);
 }
 
 /**
@@ -59,7 +62,7 @@ export function followRun(context: FlowContext, recorder: TaskRecorder, turn: Op
  * run that is still there. A run that is not is lost.
  */
 export async function reattach(context: FlowContext, recorder: TaskRecorder, origin: CallOrigin): Promise<RunEnd> {
-  const run: Run = { context, recorder, origin, idleIs: "gone" };
+  const run: Run = { context, recorder, origin, turn: recorder.turn, idleIs: "gone" };
   return endOf(run, await askAgent(run)) ?? (await followSubscriptions(run, 1));
 }
 
@@ -100,17 +103,25 @@ async function followSubscriptions(run: Run, idleBefore: number): Promise<RunEnd
 }
 
 /** How the run has ended; null while it goes on. */
-function endOf({ recorder }: Run, standing: Standing): RunEnd | null {
-  if (recorder.lost || recorder.resting) return "over";
+function endOf(run: Run, standing: Standing): RunEnd | null {
+  const { recorder } = run;
+  if (isSettled(run)) return "over";
   if (standing === "gone" || standing === "died") return standing;
   if (standing !== "ended") return null;
   recorder.endTurn();
   return "over";
 }
 
+/** Whether there is nothing more to record for this run; another turn may have taken the task over. */
+function isSettled({ recorder, turn }: Run): boolean {
+  return recorder.lost || recorder.turn !== turn || recorder.resting;
+}
+
 async function askAgent(run: Run): Promise<Standing> {
   const { context, recorder, origin } = run;
+  if (isSettled(run)) return "ended";
   const answer = await getAgentTask(context, origin, recorder.agentTaskId);
+  if (isSettled(run)) return "ended";
   if (answer.kind === "failed") return answer.end === "refused" ? "died" : "unclear";
   if (answer.kind === "error") return answer.code === TASK_NOT_FOUND ? "gone" : "unclear";
   if (answer.kind === "unusable") return "unclear";
@@ -122,9 +133,9 @@ async function askAgent(run: Run): Promise<Standing> {
 /** Takes the finished Task from the agent, which may learn of the end a little later than its subscribers do. */
 async function catchUp(run: Run): Promise<void> {
   const { context, recorder, origin } = run;
-  for (let left = CATCH_UP_TRIES; left > 0 && !recorder.lost; left--) {
+  for (let left = CATCH_UP_TRIES; left > 0 && !isSettled(run); left--) {
     const answer = await getAgentTask(context, origin, recorder.agentTaskId);
-    if (answer.kind !== "task") return;
+    if (answer.kind !== "task" || isSettled(run)) return;
     const task = parseTask(recorder.dialect, answer.task);
     if (task.kind === "task" && isAtRest(task.state)) return recorder.recordDifference(answer.task);
     await context.clock.sleep(CATCH_UP_PAUSE_MS);
@@ -135,7 +146,7 @@ async function catchUp(run: Run): Promise<void> {
 async function probeAfterBreak(run: Run): Promise<Standing> {
   for (;;) {
     const standing = await askAgent(run);
-    if (standing !== "unclear" || run.recorder.lost) return standing;
+    if (standing !== "unclear") return standing;
     await run.context.clock.sleep(BREAK_PROBE_MS);
   }
 }
@@ -164,10 +175,11 @@ async function onQuiet(run: Run): Promise<"read-on" | "stop"> {
 /** Lets a queued message go ahead of a run that says nothing; true when one did. */
 async function yieldQueue(run: Run): Promise<boolean> {
   const { context, recorder } = run;
-  if (!recorder.turn || recorder.turn.ended) return false;
+  const { turn } = run;
+  if (!turn || turn.ended) return false;
   await recorder.settled();
-  const { promoted } = await context.store.releaseQueue(recorder.turn.id, recorder.epoch);
-  if (promoted === null) return false;
+  const { promoted } = await retryStore(context, () => context.store.releaseQueue(turn.id, recorder.epoch));
+  if (promoted === null || isSettled(run)) return false;
   recorder.endTurn();
   await recorder.settled();
   context.startTurn(promoted);

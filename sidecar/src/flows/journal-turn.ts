@@ -1,6 +1,6 @@
 /** Journals a message before anything else happens to it (P4), and gets it to the instance that shall run it. */
 import { isAtRest } from "../domain/task-state.ts";
-import type { JournalOutcome, NewTurn, TurnRow } from "../ports/task-store.ts";
+import { type JournalOutcome, type NewTurn, StoreError, type TaskRow, type TurnRow } from "../ports/task-store.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { retryStore } from "./retry-store.ts";
 import type { TurnWatch } from "./turn-board.ts";
@@ -12,8 +12,28 @@ const NUDGE_INTERVAL_MS = 300;
 const REASSIGN_AFTER_MS = 1_000;
 
 /** Idempotent by the turn's id: a retry after a lost reply finds the row that the first try inserted. */
-export function journalTurn(context: FlowContext, turn: NewTurn): Promise<JournalOutcome> {
-  return retryStore(context, () => context.store.journal(turn), JOURNAL_PATIENCE_MS);
+export async function journalTurn(context: FlowContext, turn: NewTurn): Promise<JournalOutcome> {
+  let doubtful = false;
+  const journal = () =>
+    context.store.journal(turn).catch((error: unknown) => {
+      doubtful ||= error instanceof StoreError && error.kind === "unknown-outcome";
+      throw error;
+    });
+  try {
+    return await retryStore(context, journal, JOURNAL_PATIENCE_MS);
+  } catch (error) {
+    if (doubtful) void runIfJournaled(context, turn);
+    throw error;
+  }
+}
+
+/**
+ * Its sender was told to come again, but the row may be there: as this instance's, so that nobody else would ever run it,
+ * while the same send again joins it (P7).
+ */
+async function runIfJournaled(context: FlowContext, turn: NewTurn): Promise<void> {
+  const row = await retryStore(context, () => context.store.readTurn(turn.id));
+  if (row?.state === "dispatched" && row.instance === context.settings.instanceId) context.runDispatched(row, turn);
 }
 
 /**
@@ -44,23 +64,31 @@ export function watchTurn(context: FlowContext, turn: TurnRow): TurnWatch {
  */
 export async function ensureTaken(
   context: FlowContext,
-  given: { turn: TurnRow; journaled: NewTurn },
-  watch: TurnWatch,
+  { turn, journaled }: { turn: TurnRow; journaled: NewTurn },
 ): Promise<void> {
-  const { turn, journaled } = given;
   const self = context.settings.instanceId;
   if (turn.state === "dispatched" && turn.instance === self) return context.runDispatched(turn, journaled);
   if (turn.state === "journaled" && turn.instance === self && turn.taskId === null) return context.startTurn(turn.id);
+  // A watch of its own: the sender may be gone long before the turn is taken.
+  const watch = context.board.watch(turn.id, "remote");
+  try {
+    await pursue(context, turn, watch);
+  } finally {
+    watch.close();
+  }
+}
+
+async function pursue(context: FlowContext, turn: TurnRow, watch: TurnWatch): Promise<void> {
+  const self = context.settings.instanceId;
   const startedMs = context.clock.monotonicMs();
-  if (turn.taskId !== null) await claimForTurn(context, turn.id, turn.taskId);
   for (;;) {
+    if (turn.state === "journaled" && turn.instance !== "") context.relay.nudge(turn.instance, { turnId: turn.id });
+    if (turn.taskId !== null && !(await claimForTurn(context, turn, turn.taskId))) return;
     const { progress } = watch;
     if (progress.kind !== "pending" || progress.taken) return;
-    if (turn.state === "journaled") context.relay.nudge(turn.instance, { turnId: turn.id });
     const waited = new AbortController();
     await Promise.race([watch.changed(progress, waited.signal), context.clock.sleep(NUDGE_INTERVAL_MS, waited.signal)]);
     waited.abort();
-    if (turn.taskId !== null) await claimForTurn(context, turn.id, turn.taskId);
     const overdue = context.clock.monotonicMs() - startedMs >= REASSIGN_AFTER_MS;
     if (overdue && turn.state === "journaled" && turn.taskId === null) {
       const ours = await context.store.reassignTurn(turn.id, turn.instance, self).catch(() => false);
@@ -70,17 +98,24 @@ export async function ensureTaken(
   }
 }
 
-/** Takes the task of a message whose owner is gone; the message is run once the task is ours. */
-async function claimForTurn(context: FlowContext, turnId: string, taskId: string): Promise<void> {
+/** Takes the task of a message whose owner is gone; the message is run once the task is ours. False: the task is gone. */
+async function claimForTurn(context: FlowContext, turn: TurnRow, taskId: string): Promise<boolean> {
+  const task = await context.store.readTask(taskId).catch(() => undefined);
+  if (task === null) return false;
+  // What waits behind work in flight is started by whoever promotes it.
+  const waits = turn.state === "queued" && task !== undefined && !isAtRest(task.state);
+  if (task?.owner === context.settings.instanceId) {
+    if (!waits) context.startTurn(turn.id);
+  } else if (task && !task.ownerAlive) await claimFrom(context, task);
+  return true;
+}
+
+async function claimFrom(context: FlowContext, { taskId, owner, state }: TaskRow): Promise<void> {
   const { settings, podUid, lifetime, recovery } = context;
-  const task = await context.store.readTask(taskId).catch(() => null);
-  if (!task) return;
-  if (task.owner === settings.instanceId) return context.startTurn(turnId);
-  if (task.ownerAlive) return;
   // A draining instance takes nothing: whoever takes released work finds this message with it.
   if (lifetime.draining) return context.relay.publishClaimable();
   // Right after an outage every lease has run out: work in flight is only taken from owners that stay silent.
-  if (task.owner !== "" && !isAtRest(task.state)) return;
+  if (owner !== "" && !isAtRest(state)) return;
   const claimed = await recovery.claimTask(taskId, { self: settings.instanceId, selfPodUid: podUid }).catch(() => null);
   if (claimed) context.recoverTask(claimed);
 }

@@ -59,7 +59,7 @@ async function callOwner(context: FlowContext, rpc: Rpc, task: TaskRow): Promise
   const watch = watchTurn(context, outcome.turn);
   const stop = AbortSignal.any([rpc.call.signal, AbortSignal.timeout(CALL_PATIENCE_MS)]);
   try {
-    void ensureTaken(context, { turn: outcome.turn, journaled }, watch);
+    void ensureTaken(context, { turn: outcome.turn, journaled });
     while (watch.progress.kind !== "ended" && !stop.aborted) await watch.changed(watch.progress, stop);
     return watch.progress.kind === "ended" ? watch.progress.reply : null;
   } finally {

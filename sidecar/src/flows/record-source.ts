@@ -33,7 +33,7 @@ export type SourceEnd =
   | { kind: "error"; code: number; error: string }
   /** A bare Message came; only where the options ask to stop there. */
   | { kind: "message"; event: Extract<A2aEvent, { kind: "message" }> }
-  /** The recorder was fenced. */
+  /** The recorder was fenced, or records another turn by now. */
   | { kind: "lost" };
 
 export interface SourceOptions {
@@ -61,12 +61,14 @@ export async function recordSource(
   options: SourceOptions = {},
 ): Promise<SourceEnd> {
   // Closing the source ends the pending read.
-  const unlisten = recorder.onLost(() => source.events.close());
+  const unlisten = recorder.onDisplaced(() => source.events.close());
+  const { turn } = recorder;
+  const isDisplaced = () => recorder.lost || recorder.turn !== turn;
   let beforehand = source.kind === "beforehand";
   let complete: boolean | null = source.kind === "subscription" ? null : true;
   try {
     for (let event = source.first ?? (await nextEvent(context, source, options)); ; ) {
-      if (recorder.lost) return { kind: "lost" };
+      if (isDisplaced()) return { kind: "lost" };
       if (event === "stop") return recorder.resting ? { kind: "rest" } : { kind: "clean" };
       if (event === null) return { kind: source.events.end === "clean" ? "clean" : "broken" };
       const reply = parseReply(event.data);
@@ -77,6 +79,7 @@ export async function recordSource(
         beforehand = false;
         complete ??= parsed.kind === "task";
         if (!complete && parsed.kind === "status" && isAtRest(parsed.state)) await options.beforeRest?.();
+        if (isDisplaced()) return { kind: "lost" };
         if (parsed.kind === "message" && options.stopsAtMessage) return { kind: "message", event: parsed };
         if (!known) recordEvent(context, recorder, parsed, source.kind);
         if (recorder.resting) return { kind: "rest" };

@@ -23,6 +23,15 @@ export class RecorderRegistry {
     return recorder;
   }
 
+  /**
+   * Gives up a recorder of an earlier epoch than the task's: it has been deposed, and its agent has been silent since, so
+   * that no write has told it (P5).
+   */
+  dropOlder(taskId: string, epoch: number): void {
+    const held = this.#recorders.get(taskId);
+    if (held && held.epoch < epoch) held.abandon();
+  }
+
   add(recorder: TaskRecorder): void {
     this.#recorders.set(recorder.taskId, recorder);
   }

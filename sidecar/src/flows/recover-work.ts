@@ -4,22 +4,42 @@
  */
 import { decideRecovery, type RecoveryDecision, restartText } from "../domain/recovery-decision.ts";
 import type { ClaimedTask, ClaimedTurn } from "../ports/recovery-store.ts";
-import type { CallOrigin } from "./agent-calls.ts";
-import { findAgentTask } from "./find-agent-task.ts";
+import { type CallOrigin, getAgentTask } from "./agent-calls.ts";
+import { findAgentTask, historyHolds } from "./find-agent-task.ts";
 import { createTask } from "./create-task.ts";
 import { followRun, reattach } from "./follow-run.ts";
 import type { FlowContext } from "./flow-context.ts";
+import { giveUpTask, giveUpTurn } from "./give-up.ts";
 import { endRun, settleRun } from "./settle-run.ts";
 import { retryStore } from "./retry-store.ts";
 import { failUnbound } from "./deliver-message.ts";
 import { runAttempt } from "./run-attempt.ts";
 import { openSend, type OpenSend } from "./open-turn.ts";
-import { runFollowUp } from "./run-follow-up.ts";
 import { runTurn } from "./run-turn.ts";
 import { TaskRecorder } from "./task-recorder.ts";
 
 /** A claimed message that has no task. */
 export async function recoverTurn(context: FlowContext, claimed: ClaimedTurn): Promise<void> {
+  try {
+    await continueTurn(context, claimed);
+  } catch (error) {
+    context.log.error({ err: error, turnId: claimed.turn.id }, "claimed turn could not be gone on with");
+    await giveUpTurn(context, claimed.turn.id);
+  }
+}
+
+/** A claimed task: its turn in flight, or an agent that went on without one. */
+export async function recoverTask(context: FlowContext, claimed: ClaimedTask): Promise<void> {
+  const { taskId, epoch } = claimed.task;
+  try {
+    await openClaimed(context, claimed);
+  } catch (error) {
+    context.log.error({ err: error, taskId }, "claimed task could not be gone on with");
+    await (claimed.turn ? giveUpTurn(context, claimed.turn.turn.id) : giveUpTask(context, taskId, { epoch }));
+  }
+}
+
+async function continueTurn(context: FlowContext, claimed: ClaimedTurn): Promise<void> {
   const { turn: row } = claimed;
   const decision = decide(context, claimed, { taskState: null, samePod: claimed.samePod, agentSays: "unknown" });
   const send = openSend(context, row);
@@ -38,11 +58,11 @@ export async function recoverTurn(context: FlowContext, claimed: ClaimedTurn): P
   return runTurn(context, row);
 }
 
-/** A claimed task: its turn in flight, or an agent that went on without one. */
-export async function recoverTask(context: FlowContext, claimed: ClaimedTask): Promise<void> {
+async function openClaimed(context: FlowContext, claimed: ClaimedTask): Promise<void> {
   const { taskId, epoch } = claimed.task;
   const view = await retryStore(context, () => context.store.readView(taskId));
   if (!view || view.task.epoch !== epoch) return;
+  context.recorders.dropOlder(taskId, epoch);
   const recorder = await context.recorders.obtain(taskId, async () => TaskRecorder.fromView(context, view));
   const send = claimed.turn ? openSend(context, claimed.turn.turn) : null;
   const row = claimed.turn?.turn ?? null;
@@ -65,17 +85,25 @@ async function continueTask(context: FlowContext, claim: Claim): Promise<void> {
   let decision = decide(context, claimed.turn, { taskState: task.state, samePod, agentSays: "unknown" });
   if (decision.kind === "re-attach") {
     if (recorder.agentTaskId !== "") {
+      if (send && (await isUnheard(context, recorder, send))) return runTurn(context, send.row);
       return settleRun(context, send, recorder, await reattach(context, recorder, originOf(claim)));
     }
     decision = decide(context, claimed.turn, { taskState: task.state, samePod, agentSays: "gone" });
   }
   if (decision.kind === "fail") return endRun(context, recorder, decision.reason);
   if (decision.kind === "leave" || !send) return;
-  // No agent has had it: where the one here knows the task, it continues the task.
-  if (decision.kind === "run") return runFollowUp(context, send);
+  // Never given to an agent: that of this pod may still have the task itself.
+  if (decision.kind === "run") return runTurn(context, send.row);
   const why = decision.kind === "redispatch" ? restartText({ attempt: decision.attempt, why: decision.why }) : null;
   const end = await runAttempt(context, send, recorder, recorder.turn?.firstGeneration === null ? null : why);
   await settleRun(context, send, recorder, end);
+}
+
+/** Whether the agent of this pod has the task but never got the message: the process before ended in between (P4). */
+async function isUnheard(context: FlowContext, recorder: TaskRecorder, send: OpenSend): Promise<boolean> {
+  if (recorder.turn?.firstGeneration !== null) return false;
+  const answer = await getAgentTask(context, send.origin, recorder.agentTaskId);
+  return answer.kind === "task" && !historyHolds(answer.task, send.send.messageId);
 }
 
 function decide(

@@ -51,6 +51,12 @@ export async function* single(event: SseEvent): AsyncGenerator<SseEvent> {
   yield event;
 }
 
+/** Calls back when the client goes, at once when it is gone already: an aborted signal tells its late listeners nothing. */
+export function whenGone(signal: AbortSignal, then: () => void): void {
+  if (signal.aborted) then();
+  else signal.addEventListener("abort", then, { once: true });
+}
+
 /** Why this caller may not have this task in this call, as an answer; null when it may. */
 export function refuseTask(rpc: Rpc, task: TaskRow, tenant: string): Answer | null {
   if (task.caller !== rpc.caller || task.tenant !== tenant)

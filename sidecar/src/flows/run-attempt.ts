@@ -13,6 +13,8 @@ import { parseReply } from "../protocol/jsonrpc.ts";
 import { oneLine } from "../protocol/raw-json.ts";
 import { setMessageIds, setRequestMetadata, stripHistoryLength } from "../protocol/send-params.ts";
 import { ATTEMPT_METADATA_KEY } from "@durable-agent/crds/contract";
+import { isTerminal } from "../domain/task-state.ts";
+import { abandonRun } from "./abandon-run.ts";
 import { callAgent } from "./agent-calls.ts";
 import { closeRun, followRun, type RunEnd } from "./follow-run.ts";
 import type { FlowContext } from "./flow-context.ts";
@@ -21,6 +23,7 @@ import { retryStore } from "./retry-store.ts";
 import type { OpenSend } from "./open-turn.ts";
 import type { TaskRecorder } from "./task-recorder.ts";
 
+const NO_USABLE_ANSWER = "The agent gave no usable answer when the message was sent again.";
 /** HTTP answers that say the journaled credentials have run out. */
 const CREDENTIALS_REFUSED = new Set([401, 403]);
 
@@ -55,7 +58,8 @@ async function deliver(context: FlowContext, turn: OpenSend, delivery: Delivery)
   const { events } = exchange;
   const iterator = events[Symbol.asyncIterator]();
   const first = await iterator.next();
-  if (first.done) return "died";
+  if (first.done && events.end !== "clean") return "died";
+  if (first.done) return fail(recorder, NO_USABLE_ANSWER);
   const parsed = parseReply(first.value.data);
   const event = parsed.kind === "result" ? parseEvent(recorder.dialect, oneLine(parsed.result)) : null;
   if (!event || event.kind === "message") {
@@ -65,6 +69,7 @@ async function deliver(context: FlowContext, turn: OpenSend, delivery: Delivery)
     endWithMessage(recorder, event);
     return "over";
   }
+  if (isUnwanted(recorder) && event.kind !== "other") abandonRun(context, turn.origin, event.taskId);
   const end = await recordSource(context, recorder, { events, iterator, first: first.value, kind: "turn" });
   return closeRun(context, recorder, turn, end);
 }
@@ -89,10 +94,16 @@ async function recordReply(
     endWithMessage(recorder, event);
     return "over";
   }
-  if (event?.kind !== "task") return fail(recorder, "The agent gave no usable answer when the message was sent again.");
+  if (event?.kind !== "task") return fail(recorder, NO_USABLE_ANSWER);
+  if (isUnwanted(recorder)) abandonRun(context, turn.origin, event.taskId);
   adopt(recorder, event);
   recorder.recordDifference(event.task, { fresh: true });
   return recorder.resting ? "over" : followRun(context, recorder, turn);
+}
+
+/** The task was canceled, or taken over, while the attempt had no id yet by which it could have been cancelled. */
+function isUnwanted(recorder: TaskRecorder): boolean {
+  return recorder.lost || isTerminal(recorder.state);
 }
 
 function fail(recorder: TaskRecorder, reason: string): RunEnd {

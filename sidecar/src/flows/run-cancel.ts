@@ -1,7 +1,8 @@
 /** Cancel, on the owner's side: takes the mark by compare-and-set, asks the agent, records what came of it. */
 import { parseTask } from "../protocol/events.ts";
 import type { Headers } from "../protocol/headers.ts";
-import type { TaskRow } from "../ports/task-store.ts";
+import { StoreError, type TaskRow } from "../ports/task-store.ts";
+import { a2aError } from "../protocol/a2a-errors.ts";
 import { type AgentTask, type CallOrigin, cancelAtAgent, TASK_NOT_FOUND } from "./agent-calls.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { retryStore } from "./retry-store.ts";
@@ -10,34 +11,70 @@ import { TaskRecorder } from "./task-recorder.ts";
 /** Never rejects; a mark that somebody else took, or that is answered, is left alone. */
 export async function runCancel(context: FlowContext, taskId: string): Promise<void> {
   try {
-    const task = await context.store.takeCancel(taskId, context.settings.instanceId);
+    const task = await takeMark(context, taskId);
     if (task) await cancelOwned(context, task);
   } catch (error) {
     context.log.warn({ err: error, taskId }, "cancel could not be carried out");
   }
 }
 
+/**
+ * Takes the mark; a try whose reply was lost is recognised by the mark itself: only its owner takes it, and one cancel of a
+ * task runs here at a time.
+ */
+async function takeMark(context: FlowContext, taskId: string): Promise<TaskRow | null> {
+  const { instanceId } = context.settings;
+  try {
+    return await context.store.takeCancel(taskId, instanceId);
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.kind !== "unknown-outcome") throw error;
+    const task = await retryStore(context, () => context.store.readTask(taskId));
+    if (task?.owner === instanceId && task.cancel?.taken && task.cancel.error === null) return task;
+    throw error;
+  }
+}
+
 async function cancelOwned(context: FlowContext, task: TaskRow): Promise<void> {
-  const answer = await cancelAtAgent(context, cancelOrigin(context, task), task.agentTaskId);
+  const answer = await askAgent(context, task);
+  context.recorders.dropOlder(task.taskId, task.epoch);
   const recorder = await context.recorders.obtain(task.taskId, () => reopen(context, task.taskId));
   recorder.hold();
   try {
     await recordOutcome(context, recorder, answer);
+    if (recorder.resting) recorder.closeSources();
     await recorder.settled();
   } finally {
     recorder.letGo();
   }
 }
 
+/** An attempt that is only just beginning has shown no id to cancel; it is cancelled as soon as it does. */
+function askAgent(context: FlowContext, task: TaskRow): Promise<AgentTask> {
+  if (task.agentTaskId === "") return Promise.resolve({ kind: "failed", end: "refused" });
+  return cancelAtAgent(context, cancelOrigin(context, task), task.agentTaskId);
+}
+
 async function recordOutcome(context: FlowContext, recorder: TaskRecorder, answer: AgentTask): Promise<void> {
   if (answer.kind === "task" && parseTask(recorder.dialect, answer.task).kind === "task") {
     recorder.recordDifference(answer.task, { cancelAnswered: true });
   } else if (answer.kind === "error" && answer.code !== TASK_NOT_FOUND) {
-    await retryStore(context, () => context.store.refuseCancel(recorder.taskId, recorder.epoch, answer.error));
+    await refuse(context, recorder, answer.error);
+  } else if (answer.kind === "unusable") {
+    // It has answered, so the work may go on: a 401 must not end somebody's task.
+    const status = answer.reply ? `HTTP ${answer.reply.status}` : "a stream";
+    await refuse(
+      context,
+      recorder,
+      a2aError(recorder.dialect, "internal", `The agent answered the cancel with ${status}.`),
+    );
   } else {
     // Gone from the agent, or the agent is gone: nothing runs any more that could contradict.
     recorder.recordStatus("canceled", "Canceled; the agent no longer runs this task.", { cancelAnswered: true });
   }
+}
+
+async function refuse(context: FlowContext, recorder: TaskRecorder, error: string): Promise<void> {
+  await retryStore(context, () => context.store.refuseCancel(recorder.taskId, recorder.epoch, error));
 }
 
 async function reopen(context: FlowContext, taskId: string): Promise<TaskRecorder> {

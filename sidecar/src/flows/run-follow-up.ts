@@ -68,10 +68,11 @@ async function runOnTask(follow: FollowUp): Promise<RunEnd> {
 async function openRecorder(context: FlowContext, turn: OpenSend): Promise<TaskRecorder | null> {
   const { row } = turn;
   const taskId = row.taskId ?? "";
+  context.recorders.dropOlder(taskId, row.epoch);
   const held = context.recorders.get(taskId);
-  if (held && !held.lost) return held;
+  if (held?.epoch === row.epoch) return held;
   const view = await retryStore(context, () => context.store.readView(taskId));
-  if (!view || view.task.owner !== context.settings.instanceId) {
+  if (!view || view.task.owner !== context.settings.instanceId || view.task.epoch !== row.epoch) {
     context.board.handOff(row.id);
     return null;
   }

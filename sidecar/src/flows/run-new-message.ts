@@ -82,7 +82,12 @@ async function recordStream(
 ): Promise<MessageEnd> {
   const iterator = events[Symbol.asyncIterator]();
   const first = await iterator.next();
-  if (first.done) return "broken";
+  if (first.done && events.end !== "clean") return "broken";
+  if (first.done) {
+    // It has run to its end (Python 0.3 does that when an executor throws): to run it again would repeat that.
+    await endWithoutTask(context, turn.row, invalidAgentResponse(turn, "The agent's stream ended without an event."));
+    return "over";
+  }
   const parsed = parseReply(first.value.data);
   if (parsed.kind !== "result") {
     events.close();

@@ -4,12 +4,11 @@
  * source, or with the agent's refusal before anything was recorded.
  */
 import type { NewTurn, TurnRow } from "../ports/task-store.ts";
-import { a2aError } from "../protocol/a2a-errors.ts";
-import { errorEnvelope } from "../protocol/jsonrpc.ts";
 import { parseSend } from "../protocol/params.ts";
 import { deliverMessage } from "./deliver-message.ts";
-import { endWithoutTask, errorReply, ownError } from "./end-turn.ts";
+import { endWithoutTask, ownError } from "./end-turn.ts";
 import type { FlowContext } from "./flow-context.ts";
+import { giveUpTurn } from "./give-up.ts";
 import { openTurn } from "./open-turn.ts";
 import { runFollowUp } from "./run-follow-up.ts";
 import { runForwardedCall } from "./run-forwarded-call.ts";
@@ -25,11 +24,7 @@ export async function runTurn(context: FlowContext, row: TurnRow, journaled: New
     else await runFollowUp(context, { ...turn, send: send.value, journaled });
   } catch (error) {
     context.log.error({ err: error, turnId: row.id }, "turn could not be run");
-    const reply = errorReply(
-      500,
-      errorEnvelope(undefined, a2aError(row.dialect, "internal", "The message could not be handed to the agent.")),
-    );
-    await endWithoutTask(context, row, reply).catch((cause: unknown) => {
+    await giveUpTurn(context, row.id).catch((cause: unknown) => {
       context.log.error({ err: cause, turnId: row.id }, "turn could not be ended");
     });
   }

@@ -5,7 +5,6 @@
 import { createHash } from "node:crypto";
 import { HEADERS } from "@durable-agent/crds/contract";
 import { dedupeKey } from "../domain/dedupe-key.ts";
-import { isTerminal } from "../domain/task-state.ts";
 import type { NewTurn, TaskRow, TurnRow } from "../ports/task-store.ts";
 import { a2aError, terminalSendError } from "../protocol/a2a-errors.ts";
 import { turnHeaders } from "../protocol/headers.ts";
@@ -23,7 +22,7 @@ export async function answerSend(context: FlowContext, rpc: Rpc): Promise<Answer
   const send = params.value;
   const task = send.taskId === null ? null : await context.store.readTask(send.taskId);
   if (send.taskId !== null && !task) return "pass-through";
-  const refusal = task ? refuseFollowUp(context, rpc, { task, send }) : null;
+  const refusal = task ? refuseFollowUp(rpc, task, send) : null;
   if (refusal) return refusal;
   const instance = task ? task.owner : await chooseInstance(context, { caller: rpc.caller, ...send });
   if (instance === null) return unavailableAnswer(rpc);
@@ -53,16 +52,16 @@ async function answerJournaled(context: FlowContext, rpc: Rpc, sent: Sent): Prom
 async function awaitAnswer(context: FlowContext, rpc: Rpc, sent: Sent): Promise<Answer> {
   const { turn, send, joined } = sent;
   const watch = joined ? context.board.watch(turn.id, "remote") : watchTurn(context, turn);
-  const taking = joined
-    ? Promise.resolve()
-    : ensureTaken(context, sent, watch).catch((error: unknown) => {
-        context.log.warn({ err: error, turnId: turn.id }, "turn could not be handed on");
-      });
+  if (!joined) {
+    ensureTaken(context, sent).catch((error: unknown) => {
+      context.log.warn({ err: error, turnId: turn.id }, "turn could not be handed on");
+    });
+  }
   if (rpc.operation === "stream") return streamTurn(context, rpc, { turn, watch, joined });
   try {
     return await answerTurn(context, rpc, { turn, send, watch });
   } finally {
-    void taking.then(() => watch.close());
+    watch.close();
   }
 }
 
@@ -71,13 +70,10 @@ function dedupeKeyOf(context: FlowContext, rpc: Rpc, send: SendParams): string |
   return dedupeKey({ caller: rpc.caller, ...send }, (text) => createHash("sha256").update(text).digest("base64url"));
 }
 
-function refuseFollowUp(context: FlowContext, rpc: Rpc, sent: { task: TaskRow; send: SendParams }): Answer | null {
-  const { task, send } = sent;
+function refuseFollowUp(rpc: Rpc, task: TaskRow, send: SendParams): Answer | null {
   const refusal = refuseTask(rpc, task, send.tenant);
   if (refusal) return refusal;
-  // A message that may have been sent before has to be looked for first: it may be what ended the task (P7).
-  if (isTerminal(task.state) && dedupeKeyOf(context, rpc, send) === null)
-    return errorAnswer(rpc, terminalSendError(rpc.dialect, task.taskId, task.state));
+  // Whether the task has ended is for the journal to say: the same send may have come before that (P7).
   if (send.contextId === null || send.contextId === task.contextId) return null;
   const message = `Task ${task.taskId} does not belong to context ${send.contextId}.`;
   return errorAnswer(rpc, a2aError(rpc.dialect, "invalid-params", message));

@@ -5,9 +5,9 @@ import type { Answer, SseEvent } from "./answer.ts";
 import { answerReply } from "./answer-turn.ts";
 import { terminalSendError } from "../protocol/a2a-errors.ts";
 import type { FlowContext } from "./flow-context.ts";
-import { errorAnswer, type Rpc, single, unavailableAnswer } from "./rpc.ts";
-import { retryStore } from "./retry-store.ts";
+import { errorAnswer, type Rpc, single, unavailableAnswer, whenGone } from "./rpc.ts";
 import { cursorOf, streamFromSnapshot } from "./subscribe-task.ts";
+import { retryStore } from "./retry-store.ts";
 import { streamTask } from "./stream-task.ts";
 import type { TurnEnded, TurnProgress, TurnWatch } from "./turn-board.ts";
 
@@ -17,7 +17,7 @@ const HEADERS_AFTER_MS = 5_000;
 export interface WatchedTurn {
   turn: TurnRow;
   watch: TurnWatch;
-  /** The send was there before: the client may have had a part of the turn already (P7). */
+  /** The stream is that of an earlier send, so that a `Last-Event-ID` may be of it. */
   joined: boolean;
 }
 
@@ -25,10 +25,11 @@ export interface WatchedTurn {
 export async function streamTurn(context: FlowContext, rpc: Rpc, watched: WatchedTurn): Promise<Answer> {
   const { watch } = watched;
   const { signal } = rpc.call;
-  const slow = new AbortController();
-  void context.clock.sleep(HEADERS_AFTER_MS, signal).then(() => slow.abort());
   const { exiting } = context.lifetime;
+  const slow = new AbortController();
+  void context.clock.sleep(HEADERS_AFTER_MS, slow.signal).then(() => slow.abort());
   const first = await nextStage(watch, AbortSignal.any([signal, slow.signal, exiting]));
+  slow.abort();
   if (first.kind === "pending" && exiting.aborted) {
     watch.close();
     return unavailableAnswer(rpc);
@@ -37,7 +38,7 @@ export async function streamTurn(context: FlowContext, rpc: Rpc, watched: Watche
     watch.close();
     return answerUnrecorded(context, rpc, { turn: watched.turn, ended: first });
   }
-  signal.addEventListener("abort", () => watch.close(), { once: true });
+  whenGone(signal, () => watch.close());
   return { kind: "events", headers: {}, events: turnEvents(context, rpc, watched) };
 }
 
@@ -50,9 +51,9 @@ async function* turnEvents(context: FlowContext, rpc: Rpc, watched: WatchedTurn)
       return;
     }
     if (stage.kind === "pending" || stage.taskId === null || stage.firstGeneration === null) return;
-    const before = stage.firstGeneration - 1;
-    const after = watched.joined ? await resumePoint(context, rpc, { taskId: stage.taskId, before }) : before;
-    yield* boundEvents(context, rpc, { watch, taskId: stage.taskId, after });
+    const { taskId, firstGeneration } = stage;
+    const after = watched.joined ? await resumeAfter(context, rpc, { taskId, firstGeneration }) : firstGeneration - 1;
+    yield* boundEvents(context, rpc, { watch, taskId, after });
     if (watch.progress.kind === "ended" && watch.progress.reply?.kind === "message") {
       yield { data: resultEnvelope(rpc.id, watch.progress.reply.payload) };
     }
@@ -61,12 +62,17 @@ async function* turnEvents(context: FlowContext, rpc: Rpc, watched: WatchedTurn)
   }
 }
 
-/** The generation after which a joined stream goes on: what its client has had of this turn is not sent again (P3). */
-async function resumePoint(context: FlowContext, rpc: Rpc, turn: { taskId: string; before: number }): Promise<number> {
-  const { taskId, before } = turn;
-  if (rpc.call.request.headers["last-event-id"] === undefined) return before;
+/** Where a client goes on that had a part of this turn's events: `Last-Event-ID` within the turn, else its beginning. */
+async function resumeAfter(
+  context: FlowContext,
+  rpc: Rpc,
+  bound: { taskId: string; firstGeneration: number },
+): Promise<number> {
+  const { taskId, firstGeneration } = bound;
+  if (rpc.call.request.headers["last-event-id"] === undefined) return firstGeneration - 1;
   const [position] = await retryStore(context, () => context.store.readPositions([taskId]));
-  return Math.max(before, cursorOf(rpc, position?.generation ?? 0) ?? before);
+  const cursor = cursorOf(rpc, position?.generation ?? 0);
+  return cursor === null || cursor < firstGeneration ? firstGeneration - 1 : cursor;
 }
 
 async function* boundEvents(
@@ -78,9 +84,9 @@ async function* boundEvents(
   const stop = new AbortController();
   const signal = AbortSignal.any([rpc.call.signal, stop.signal, context.lifetime.closing]);
   let sent = after;
+  if (isComplete(watch.progress, sent)) return;
   const stopIfComplete = () => {
-    const last = lastGeneration(watch.progress);
-    if (last !== null && sent >= last) stop.abort();
+    if (isComplete(watch.progress, sent)) stop.abort();
   };
   void untilEnded(watch, signal).then(stopIfComplete);
   const feed = context.feeds.open(taskId);
@@ -94,8 +100,7 @@ async function* boundEvents(
       signal,
       closesAfter: (event, { rest }) => {
         sent = event.generation;
-        const last = lastGeneration(watch.progress);
-        return rest || event.terminal || (last !== null && sent >= last);
+        return rest || event.terminal || isComplete(watch.progress, sent);
       },
       moreFollows: () => watch.progress.kind === "ended" && watch.progress.reply?.kind === "message",
     });
@@ -139,6 +144,12 @@ async function nextStage(watch: TurnWatch, signal: AbortSignal): Promise<TurnPro
 
 async function untilEnded(watch: TurnWatch, signal: AbortSignal): Promise<void> {
   while (watch.progress.kind !== "ended" && !signal.aborted) await watch.changed(watch.progress, signal);
+}
+
+/** Whether nothing of the turn comes after this generation. */
+function isComplete(progress: TurnProgress, sent: number): boolean {
+  const last = lastGeneration(progress);
+  return last !== null && sent >= last;
 }
 
 function lastGeneration(progress: TurnProgress): number | null {

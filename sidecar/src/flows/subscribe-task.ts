@@ -12,7 +12,7 @@ import { parseTaskParams } from "../protocol/params.ts";
 import type { Answer, SseEvent } from "./answer.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { retryStore } from "./retry-store.ts";
-import { errorAnswer, refuseTask, type Rpc, single } from "./rpc.ts";
+import { errorAnswer, refuseTask, type Rpc, single, whenGone } from "./rpc.ts";
 import { streamTask } from "./stream-task.ts";
 import type { TaskFeed } from "./task-feeds.ts";
 import { foldOf } from "./fold-view.ts";
@@ -43,7 +43,7 @@ function answerFrom(context: FlowContext, rpc: Rpc, open: { feed: TaskFeed; view
   const { task } = view;
   feed.observe(task.generation, isTerminal(task.state));
   // A generator that is never started never runs its `finally`.
-  rpc.call.signal.addEventListener("abort", () => feed.close(), { once: true });
+  whenGone(rpc.call.signal, () => feed.close());
   const cursor = cursorOf(rpc, task.generation);
   if (cursor === null && isTerminal(task.state)) {
     feed.close();

@@ -7,6 +7,7 @@
 import type { ClaimedTask, ClaimedWork } from "../ports/recovery-store.ts";
 import { type NewTurn, StoreError, type TurnRow } from "../ports/task-store.ts";
 import type { FlowContext } from "./flow-context.ts";
+import { DeposedWatch } from "./drop-deposed.ts";
 import { recoverTask, recoverTurn } from "./recover-work.ts";
 import { retryStore } from "./retry-store.ts";
 import { runCancel } from "./run-cancel.ts";
@@ -20,6 +21,7 @@ export class WorkTaker {
   readonly #running = new Set<string>();
   readonly #promises = new Set<Promise<void>>();
   readonly #stopped = new AbortController();
+  readonly #deposed = new DeposedWatch();
   #leave: (() => void) | null = null;
 
   /** Begins to listen and to poll. The context refers back to this taker, hence not a constructor argument. */
@@ -99,6 +101,7 @@ export class WorkTaker {
         const work = await context.store.findWork(context.settings.instanceId);
         for (const turnId of work.turnIds) this.startTurn(turnId);
         for (const taskId of work.cancelTaskIds) this.startCancel(taskId);
+        await this.#deposed.look(context);
       } catch (error) {
         context.log.debug({ err: error }, "own rows not readable, polled again later");
       }

@@ -13,13 +13,21 @@ import { type IdMap, idMap, identityMap, taskToPublic, toPublic } from "../domai
 import { joinHidden } from "../domain/hidden-messages.ts";
 import { SnapshotPolicy } from "../domain/snapshot-policy.ts";
 import { isAtRest, isTerminal, type TaskState } from "../domain/task-state.ts";
-import type { NewEvent, TaskView, TaskWrite, TurnEnd, TurnReply } from "../ports/task-store.ts";
+import {
+  type NewEvent,
+  StoreError,
+  type TaskView,
+  type TaskWrite,
+  type TurnEnd,
+  type TurnReply,
+} from "../ports/task-store.ts";
 import type { Dialect } from "../protocol/dialect.ts";
 import { parseTask, statusPayload } from "../protocol/events.ts";
 import { abandonRun } from "./abandon-run.ts";
 import type { CallOrigin } from "./agent-calls.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { foldOf } from "./fold-view.ts";
+import { retryStore } from "./retry-store.ts";
 import { unsentTurn } from "./turn-board.ts";
 
 /** The turn whose events the recorder is writing. */
@@ -75,7 +83,7 @@ export class TaskRecorder {
   #lost = false;
   #users = 0;
   #lastCommit: Promise<void> = Promise.resolve();
-  readonly #lostListeners = new Set<() => void>();
+  readonly #displacedListeners = new Set<() => void>();
 
   constructor(context: FlowContext, start: RecorderStart) {
     this.#context = context;
@@ -162,11 +170,11 @@ export class TaskRecorder {
     if (this.#users === 0) this.#context.recorders.release(this);
   }
 
-  /** Calls `listener` when the recorder is lost, at once if it is already. */
-  onLost(listener: () => void): () => void {
+  /** Calls `listener` when a source has nothing to record here any more: the recorder is lost, another turn begins. */
+  onDisplaced(listener: () => void): () => void {
     if (this.#lost) listener();
-    else this.#lostListeners.add(listener);
-    return () => this.#lostListeners.delete(listener);
+    else this.#displacedListeners.add(listener);
+    return () => this.#displacedListeners.delete(listener);
   }
 
   /** A further try at the active turn begins: its ids are not known yet. */
@@ -196,9 +204,21 @@ export class TaskRecorder {
     return kind === "artifact" && this.#artifacts ? this.#artifacts.adopt(mapped) : mapped;
   }
 
-  /** The next events belong to this turn. */
+  /**
+   * The next events belong to this turn. One before it that only gave up the queue ends here, and its source with it: two
+   * sources of one task would record every event twice (I4).
+   */
   beginTurn(turn: RecordedTurn): void {
+    if (this.#turn && this.#turn.id !== turn.id) this.endTurn();
     this.#turn = turn;
+    this.closeSources();
+  }
+
+  /** Nothing that is still read has anything to record here. */
+  closeSources(): void {
+    const listeners = [...this.#displacedListeners];
+    this.#displacedListeners.clear();
+    for (const listener of listeners) listener();
   }
 
   /**
@@ -361,6 +381,8 @@ export class TaskRecorder {
   /** The store will never accept this content. The record stays as it is; the task fails with the reason. */
   async #refused(error: unknown): Promise<void> {
     if (this.#lost) return;
+    // This process is about to end: whoever takes the task over goes on.
+    if (error instanceof StoreError && error.kind === "unavailable") return this.#lose();
     this.#context.log.error({ err: error, taskId: this.taskId }, "event refused by the store, the task is failed");
     this.#lose();
     await failTask(this.#context, this.taskId, {
@@ -377,8 +399,7 @@ export class TaskRecorder {
     const turn = this.#turn;
     if (turn) this.#context.board.handOff(turn.id);
     if (turn?.origin && !turn.ended) abandonRun(this.#context, turn.origin, this.#agentTaskId);
-    for (const listener of this.#lostListeners) listener();
-    this.#lostListeners.clear();
+    this.closeSources();
   }
 }
 
@@ -390,7 +411,7 @@ export async function failTask(
   taskId: string,
   failure: { epoch: number; turn: RecordedTurn | null; reason: string },
 ): Promise<void> {
-  const view = await context.store.readView(taskId);
+  const view = await retryStore(context, () => context.store.readView(taskId));
   if (!view || view.task.epoch !== failure.epoch || isTerminal(view.task.state)) return;
   const recorder = TaskRecorder.fromView(context, view);
   if (failure.turn) {

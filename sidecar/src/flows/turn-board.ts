@@ -57,6 +57,11 @@ export class TurnBoard {
     this.#log = deps.log;
   }
 
+  /** Turns watched at this moment. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
   /** Progress of a turn that runs here; tells local watchers at once and the other instances over the relay. */
   announce(turnId: string, progress: TurnProgress): void {
     this.#entries.get(turnId)?.update(progress);

@@ -21,6 +21,19 @@ describe("Crowd", () => {
     expect(entered).toEqual([0, 1, 2, 3, 4]);
   });
 
+  it("lets what belongs to accepted work pass what arrives", async () => {
+    const crowd = new Crowd(1);
+    const entered: string[] = [];
+    const enter = (name: string) => async () => void entered.push(name);
+    await Promise.all([
+      crowd.admit(enter("first")),
+      crowd.admit(enter("new"), { standing: "arriving" }),
+      crowd.admit(enter("newer"), { standing: "arriving" }),
+      crowd.admit(enter("running"), { standing: "accepted" }),
+    ]);
+    expect(entered).toEqual(["first", "running", "new", "newer"]);
+  });
+
   it("gives the place of a call that failed to the next one", async () => {
     const crowd = new Crowd(1);
     const failing = crowd.admit(() => Promise.reject(new Error("no")));
@@ -33,7 +46,7 @@ describe("Crowd", () => {
     const crowd = new Crowd(1);
     const gate = Promise.withResolvers<void>();
     const first = crowd.admit(() => gate.promise);
-    const impatient = crowd.admit(() => Promise.resolve("late"), 5);
+    const impatient = crowd.admit(() => Promise.resolve("late"), { mostWaitingMs: 5 });
     const patient = crowd.admit(() => Promise.resolve("in"));
     await expect(impatient).rejects.toMatchObject({ kind: "unavailable" });
     gate.resolve();

@@ -11,44 +11,54 @@ const KEPT_FREE = 2;
 /** Beyond this a call is refused as retryable (P11) rather than answered when nobody waits for it any more. */
 const MOST_WAITING_MS = 15_000;
 
-/** The same store with its crowded methods on at most `poolSize` − 2 connections, first come, first served. */
+/**
+ * The same store with its crowded methods on at most `poolSize` − 2 connections. What belongs to work that was accepted
+ * goes before what would add more: under overload new calls wait, and running ones get to their end.
+ */
 export function keepCrowdApart<S extends TaskStore & RecoveryStore>(store: S, poolSize: number): S {
   const crowd = new Crowd(Math.max(1, poolSize - KEPT_FREE));
-  const queued = <A extends unknown[], R>(call: (...args: A) => Promise<R>): ((...args: A) => Promise<R>) => {
-    return (...args) => crowd.admit(() => call(...args));
+  const queued = (standing: Standing) => {
+    return <A extends unknown[], R>(call: (...args: A) => Promise<R>): ((...args: A) => Promise<R>) =>
+      (...args) =>
+        crowd.admit(() => call(...args), { standing });
   };
+  const accepted = queued("accepted");
+  const arriving = queued("arriving");
   return {
     ...store,
-    journal: queued(store.journal),
-    endTurn: queued(store.endTurn),
-    lastInstance: queued(store.lastInstance),
-    createTask: queued(store.createTask),
-    readTask: queued(store.readTask),
-    readView: queued(store.readView),
-    readEvents: queued(store.readEvents),
-    listTasks: queued(store.listTasks),
-    requestCancel: queued(store.requestCancel),
-    savePushConfig: queued(store.savePushConfig),
-    deletePushConfig: queued(store.deletePushConfig),
-    listPushConfigs: queued(store.listPushConfigs),
+    createTask: accepted(store.createTask),
+    endTurn: accepted(store.endTurn),
+    readEvents: accepted(store.readEvents),
+    journal: arriving(store.journal),
+    lastInstance: arriving(store.lastInstance),
+    readTask: arriving(store.readTask),
+    readView: arriving(store.readView),
+    listTasks: arriving(store.listTasks),
+    requestCancel: arriving(store.requestCancel),
+    savePushConfig: arriving(store.savePushConfig),
+    deletePushConfig: arriving(store.deletePushConfig),
+    listPushConfigs: arriving(store.listPushConfigs),
   };
 }
 
-/** A bounded number of calls at once, the others in their order. */
+/** `accepted` goes first. */
+type Standing = "accepted" | "arriving";
+
+/** A bounded number of calls at once; the others wait, each standing in its own order of arrival. */
 export class Crowd {
   readonly #places: number;
   #inside = 0;
-  /** Insertion order = order of arrival. */
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = { accepted: new Set<() => void>(), arriving: new Set<() => void>() };
 
   constructor(places: number) {
     this.#places = places;
   }
 
   /** Runs the call once there is a place for it; rejects as `unavailable` when there was none for too long. */
-  async admit<T>(call: () => Promise<T>, mostWaitingMs = MOST_WAITING_MS): Promise<T> {
+  async admit<T>(call: () => Promise<T>, options: { standing?: Standing; mostWaitingMs?: number } = {}): Promise<T> {
+    const { standing = "arriving", mostWaitingMs = MOST_WAITING_MS } = options;
     if (this.#inside < this.#places) this.#inside += 1;
-    else await this.#wait(mostWaitingMs);
+    else await this.#wait(this.#waiting[standing], mostWaitingMs);
     try {
       return await call();
     } finally {
@@ -56,29 +66,26 @@ export class Crowd {
     }
   }
 
-  #wait(mostMs: number): Promise<void> {
+  #wait(queue: Set<() => void>, mostMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const enter = (): void => {
         clearTimeout(timer);
+        queue.delete(enter);
         resolve();
       };
       const timer = setTimeout(() => {
-        this.#waiting.delete(enter);
+        queue.delete(enter);
         reject(new StoreError("unavailable", `no connection was free for ${mostMs} ms`));
       }, mostMs);
       timer.unref();
-      this.#waiting.add(enter);
+      queue.add(enter);
     });
   }
 
   /** The place goes to whoever has waited longest. */
   #leave(): void {
-    const [next] = this.#waiting;
-    if (next === undefined) {
-      this.#inside -= 1;
-      return;
-    }
-    this.#waiting.delete(next);
-    next();
+    const [next] = this.#waiting.accepted.size > 0 ? this.#waiting.accepted : this.#waiting.arriving;
+    if (next === undefined) this.#inside -= 1;
+    else next();
   }
 }

@@ -1,0 +1,68 @@
+/** Cancels that meet a broken store, a refusing agent or an attempt that is only beginning. */
+import { afterEach, describe, expect, test } from "vitest";
+import { StoreError } from "../../src/ports/task-store.ts";
+import { bodyOf, FlowCluster, type FlowInstance, sendOf, startInstance } from "../support/flow-instance.ts";
+import { replyOf, resultOf, ScriptedAgent, ScriptedStream, taskOf } from "../support/scripted-agent.ts";
+import { waitFor } from "../support/wait.ts";
+
+let instance: FlowInstance;
+
+afterEach(() => instance.stop());
+
+/** A working task "T". */
+async function startTask(cluster: FlowCluster, agent: ScriptedAgent): Promise<void> {
+  const stream = new ScriptedStream().send({ task: taskOf("T", "WORKING") });
+  agent.on("SendStreamingMessage", () => stream.exchange);
+  instance = await startInstance(cluster, agent);
+  await instance.call("SendStreamingMessage", sendOf());
+}
+
+describe("a cancel", () => {
+  test("that the agent turns away at its door does not end the task", async () => {
+    const cluster = new FlowCluster();
+    await startTask(
+      cluster,
+      new ScriptedAgent().on("CancelTask", () => replyOf("Unauthorized", 401, "text/plain")),
+    );
+    const answer = bodyOf(await instance.call("CancelTask", { id: "T" }));
+    expect(answer.error).toMatchObject({ code: -32603, message: expect.stringContaining("401") as string });
+    expect(await cluster.store.readTask("T")).toMatchObject({ state: "working" });
+  });
+
+  test("P11: is carried out although the store's reply to taking its mark was lost", async () => {
+    const cluster = new FlowCluster();
+    const takeCancel = cluster.store.takeCancel.bind(cluster.store);
+    let lost = false;
+    cluster.store.takeCancel = async (...args) => {
+      const task = await takeCancel(...args);
+      if (lost) return task;
+      lost = true;
+      throw new StoreError("unknown-outcome", "scripted");
+    };
+    const agent = new ScriptedAgent().on("CancelTask", () => resultOf(taskOf("T", "CANCELED")));
+    await startTask(cluster, agent);
+    const answer = bodyOf(await instance.call("CancelTask", { id: "T" }));
+    expect(answer.result).toMatchObject({ status: { state: "TASK_STATE_CANCELED" } });
+    expect(agent.got("CancelTask")).toHaveLength(1);
+  });
+
+  test("I5: of an attempt that has shown no id yet reaches the agent as soon as it shows one", async () => {
+    const cluster = new FlowCluster();
+    const agent = new ScriptedAgent().on("CancelTask", () => resultOf(taskOf("T2", "CANCELED")));
+    await startTask(cluster, agent);
+    const id = instance.context.settings.instanceId;
+    const second = Promise.withResolvers<ReturnType<typeof resultOf>>();
+    agent.on("SendStreamingMessage", () => second.promise);
+    await cluster.store.releaseWork(id);
+    const claimed = await cluster.store.claimTask("T", { self: id, selfPodUid: "another pod" });
+    if (claimed === null) throw new Error("the released task cannot be claimed");
+    instance.taker.recoverTask(claimed);
+    await waitFor(() => agent.got("SendStreamingMessage").length === 2, { message: "no second attempt" });
+    const before = agent.got("CancelTask").length;
+    const answer = bodyOf(await instance.call("CancelTask", { id: "T" }));
+    expect(answer.result).toMatchObject({ status: { state: "TASK_STATE_CANCELED" } });
+    second.resolve(resultOf({ task: taskOf("T2", "WORKING") }));
+    await waitFor(() => agent.got("CancelTask").length > before, { message: "the attempt is not cancelled" });
+    expect(agent.got("CancelTask").at(-1)?.params).toMatchObject({ id: "T2" });
+  });
+});
