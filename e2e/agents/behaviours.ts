@@ -191,9 +191,12 @@ function echo(execution: Execution): void {
   endWith(execution, `echo: ${execution.text}`);
 }
 
-function takeAnswer(execution: Execution): void {
+/** An answer that says `after 300ms` is thought about for so long. */
+async function takeAnswer(execution: Execution): Promise<void> {
   const left = (openQuestions.get(execution.taskId) ?? 1) - 1;
   execution.emit.status("working", `got ${execution.text}`);
+  const thinkMs = Number(/\bafter (\d+)ms/.exec(execution.text)?.[1] ?? 0);
+  if (thinkMs > 0 && !(await pause(execution, thinkMs))) return endCanceled(execution);
   if (left > 0) {
     openQuestions.set(execution.taskId, left);
     execution.emit.status("input-required", `Which colour next? ${left} to go`);

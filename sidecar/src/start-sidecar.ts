@@ -146,6 +146,7 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
     }),
     maxBodyBytes: config.listen.maxBodyBytes,
     log,
+    draining: () => drain.draining,
   });
   const readiness = () => ({ schemaCompatible, agentAnswered: profile.answered, draining: drain.draining });
   const admin = buildAdmin({

@@ -102,15 +102,24 @@ function foldArtifact(task: Task, artifact: Artifact, append: boolean): void {
   if (artifact.metadata) known.metadata = { ...known.metadata, ...artifact.metadata };
 }
 
-/** A Task's text with sorted members; empty lists and objects are as good as none. */
+/**
+ * A Task's text with sorted members; empty lists and objects are as good as none, and so are artifacts that an attempt
+ * which broke off has left blank.
+ */
 export function canonicalTask(task: unknown): string {
-  return JSON.stringify(task, (key, value: unknown) => {
-    if (typeof value !== "object" || value === null) return value;
+  return JSON.stringify(task, (key, given: unknown) => {
+    if (typeof given !== "object" || given === null) return given;
+    const value =
+      key === "artifacts" && Array.isArray(given) ? given.filter((artifact) => !isBlanked(artifact)) : given;
     if (Array.isArray(value))
       return value.length === 0 && (key === "history" || key === "artifacts") ? undefined : value;
     const entries = Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1));
     return entries.length === 0 && key === "metadata" ? undefined : Object.fromEntries(entries);
   });
+}
+
+function isBlanked(artifact: Artifact): boolean {
+  return artifact.metadata?.["durable-agent.dev/blanked"] === true;
 }
 
 /** Whether a task is finished after these events. */

@@ -2,6 +2,7 @@
  * Holds what clients were shown against the record. Clients report while they read; the record as a whole is looked at
  * when everything is at rest. What does not hold is collected, each with the promise or invariant it breaks.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import type { RecordedEvent } from "./checker-fold.ts";
 import { canonicalTask, endsTerminal, foldAll } from "./checker-fold.ts";
@@ -52,8 +53,11 @@ export class Checker {
   readonly #heads = new Map<string, number>();
   readonly #tasks: ShownTask[] = [];
   readonly #looking = new Set<Promise<void>>();
+  readonly #patient: boolean;
 
-  constructor(pool: pg.Pool, agentKey: string, dialect: Dialect) {
+  /** `patient`: a database that does not answer is asked again; for tests that take it away. */
+  constructor(pool: pg.Pool, agentKey: string, dialect: Dialect, { patient = false } = {}) {
+    this.#patient = patient;
     this.#pool = pool;
     this.#agentKey = agentKey;
     this.#dialect = dialect;
@@ -189,12 +193,26 @@ export class Checker {
   }
 
   #look(work: () => Promise<void>): void {
-    const looking: Promise<void> = work()
+    const looking: Promise<void> = (this.#patient ? untilAnswered(work) : work())
       .catch((error: unknown) => this.violate("the checker", String(error)))
       .finally(() => this.#looking.delete(looking));
     this.#looking.add(looking);
   }
 }
+
+async function untilAnswered(work: () => Promise<void>): Promise<void> {
+  const end = performance.now() + OUTAGE_PATIENCE_MS;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (performance.now() > end) throw error;
+      await sleep(100);
+    }
+  }
+}
+
+const OUTAGE_PATIENCE_MS = 90_000;
 
 /**
  * Makes every commit of events take so much longer, while nobody else can see the rows: what is shown before it is

@@ -46,6 +46,8 @@ export interface StreamOutcome {
   state: string | null;
   events: SeenEvent[];
   connections: number;
+  /** Why each connection but the last one was not enough. */
+  breaks: string[];
   /** Connections whose response said that the call joined an earlier one. */
   joined: number;
   /** Set where the protocol refused. */
@@ -102,7 +104,10 @@ export class PersistentClient {
   }
 
   /** Sends the message and waits for the answer. */
-  send(text: string, options: Omit<Said, "text" | "messageId"> & { pod?: number; messageId?: string } = {}): Promise<CallOutcome> {
+  send(
+    text: string,
+    options: Omit<Said, "text" | "messageId"> & { pod?: number; messageId?: string } = {},
+  ): Promise<CallOutcome> {
     const { pod = 0, messageId = randomUUID(), ...rest } = options;
     return this.#repeat("send", sendParams(this.#site.dialect, { text, messageId, ...rest }), { pod, messageId });
   }
@@ -118,7 +123,11 @@ export class PersistentClient {
   }
 
   /** The same call again, on the next pod, for as long as nobody answers it. */
-  async #repeat(operation: Operation, params: object, { pod, messageId }: { pod: number; messageId: string }): Promise<CallOutcome> {
+  async #repeat(
+    operation: Operation,
+    params: object,
+    { pod, messageId }: { pod: number; messageId: string },
+  ): Promise<CallOutcome> {
     const { agent, dialect, idleMs = 10_000, patienceMs = 30_000 } = this.#site;
     const untilMs = performance.now() + patienceMs;
     for (let tries = 1; ; tries += 1) {
@@ -126,7 +135,8 @@ export class PersistentClient {
       const reply = await post(callOf({ base, agent, dialect }, operation, params), idleMs);
       if (reply.kind === "answer" || performance.now() > untilMs) {
         const status = reply.kind === "answer" ? reply.status : 0;
-        const envelope = reply.kind === "answer" ? readEnvelope(reply.text) : { kind: "other" as const, text: reply.why };
+        const envelope =
+          reply.kind === "answer" ? readEnvelope(reply.text) : { kind: "other" as const, text: reply.why };
         const joined = reply.kind === "answer" && reply.joined;
         return { messageId, envelope, status, joined, tries, endedAtMs: performance.now() };
       }
@@ -160,6 +170,7 @@ class Reading {
       state: null,
       events: [],
       connections: 0,
+      breaks: [],
       joined: 0,
       refused: null,
     };
@@ -196,9 +207,17 @@ class Reading {
       const onHeaders = (headers: Headers) => {
         if (headers.get("durable-agent-joined") === "true") this.#outcome.joined += 1;
       };
-      for await (const event of streamEvents({ ...call, ...lastEventId, onHeaders, signal: AbortSignal.any(signals) })) {
+      for await (const event of streamEvents({
+        ...call,
+        ...lastEventId,
+        onHeaders,
+        signal: AbortSignal.any(signals),
+      })) {
         timer.refresh();
-        this.#take(event, { pod: pod % this.#site.urls().length, snapshot: first && this.#isSubscription && cursor === null });
+        this.#take(event, {
+          pod: pod % this.#site.urls().length,
+          snapshot: first && this.#isSubscription && cursor === null,
+        });
         first = false;
         if (this.#outcome.refused !== null) return;
       }
@@ -206,7 +225,9 @@ class Reading {
       if (this.#outcome.state !== null && atRest(this.#outcome.state)) this.#over = true;
       // What a bare Message ends, has no generation.
       if (this.#outcome.events.at(-1)?.kind === "message") this.#over = true;
+      if (!this.#over) this.#outcome.breaks.push("ended");
     } catch (error) {
+      this.#outcome.breaks.push(idle.signal.aborted ? `silent for ${idleMs} ms` : describe(error));
       if (error instanceof NoStreamError) this.#refuse(error);
     } finally {
       clearTimeout(timer);
@@ -243,7 +264,14 @@ class Reading {
     if (generation === null) {
       if (told.kind !== "message") this.#violate("P3", `an event without a generation: ${event.data}`);
     } else this.#count(generation, { result, snapshot: at.snapshot });
-    const seen = { generation: generation ?? 0, kind: told.kind, state: told.state, result, atMs: performance.now(), pod: at.pod };
+    const seen = {
+      generation: generation ?? 0,
+      kind: told.kind,
+      state: told.state,
+      result,
+      atMs: performance.now(),
+      pod: at.pod,
+    };
     outcome.events.push(seen);
     this.#start.options.onEvent?.(seen);
   }
@@ -272,8 +300,16 @@ class Reading {
   #violate(promise: string, what: string): void {
     const { name, said } = this.#start;
     const { taskId } = this.#outcome;
-    this.#site.checker.violate(promise, `${name} (${said?.text ?? "subscriber"}), task ${taskId}, after ${this.#cursor}: ${what}`);
+    this.#site.checker.violate(
+      promise,
+      `${name} (${said?.text ?? "subscriber"}), task ${taskId}, after ${this.#cursor}: ${what}`,
+    );
   }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;
 }
 
 /** Nothing follows in a turn's own stream. */
@@ -288,15 +324,23 @@ function podUrl(site: ClientSite, pod: number): string {
 
 type Posted = { kind: "answer"; status: number; text: string; joined: boolean } | { kind: "nobody"; why: string };
 
-async function post(call: { url: string; headers: Record<string, string>; body: string }, idleMs: number): Promise<Posted> {
+async function post(
+  call: { url: string; headers: Record<string, string>; body: string },
+  idleMs: number,
+): Promise<Posted> {
   try {
     const { url, headers, body } = call;
     const response = await fetch(url, { method: "POST", headers, body, signal: AbortSignal.timeout(idleMs) });
     const text = await response.text();
     if (response.status >= 500) return { kind: "nobody", why: `${response.status} ${text.slice(0, 300)}` };
-    return { kind: "answer", status: response.status, text, joined: response.headers.get("durable-agent-joined") === "true" };
+    return {
+      kind: "answer",
+      status: response.status,
+      text,
+      joined: response.headers.get("durable-agent-joined") === "true",
+    };
   } catch (error) {
-    return { kind: "nobody", why: String(error) };
+    return { kind: "nobody", why: describe(error) };
   }
 }
 
@@ -322,6 +366,16 @@ export function foldedText(events: readonly SeenEvent[]): string {
 export function taskText(task: string): string {
   const parsed = JSON.parse(task) as Wire;
   return ((parsed.task ?? parsed).artifacts ?? []).map(textOf).join("");
+}
+
+/** The task an event names. */
+export function taskIdOf(event: SeenEvent): string {
+  return readResult(event.result).taskId ?? "";
+}
+
+/** The task an answer holds; "" where there is none. */
+export function taskIdIn(envelope: Envelope): string {
+  return envelope.kind === "result" ? (readResult(envelope.result).taskId ?? "") : "";
 }
 
 interface WireArtifact {

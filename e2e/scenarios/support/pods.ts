@@ -100,7 +100,8 @@ export class Pod {
   async start(part: PodPart): Promise<void> {
     const { agent, backing, name } = this.#start;
     if (part === "pod") this.#uid = randomUUID();
-    if (part !== "sidecar" && !this.runs("agent")) this.#agent = await startAgent({ ...agent, port: this.#ports.agent });
+    if (part !== "sidecar" && !this.runs("agent"))
+      this.#agent = await startAgent({ ...agent, port: this.#ports.agent });
     if (part === "agent" || this.runs("sidecar")) return;
     const { sidecar, admin } = this.#ports;
     const place = { agentUrl: this.agentUrl, podName: name, podUid: this.#uid, port: sidecar, adminPort: admin };

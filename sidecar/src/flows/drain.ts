@@ -12,7 +12,7 @@ export interface Lifetime {
   readonly draining: boolean;
   /** Whether a message may still be run here: always before a drain, within the grace during one. */
   readonly mayRun: boolean;
-  /** SSE responses end after the event they are at. */
+  /** SSE responses end after the event they are at; one that begins later goes on until the process must go. */
   readonly closing: AbortSignal;
   /** Unary calls that still wait are told to come again. */
   readonly exiting: AbortSignal;
@@ -53,7 +53,7 @@ export class Drain implements Lifetime {
   }
 
   get closing(): AbortSignal {
-    return this.#closing.signal;
+    return this.#closing.signal.aborted ? this.#exiting.signal : this.#closing.signal;
   }
 
   get exiting(): AbortSignal {

@@ -231,8 +231,15 @@ async function endWithMessage(
   return "over";
 }
 
-/** The agent refused the message: nothing of it is in the record, the task stays as it was. */
+/**
+ * The agent refused the message: nothing of it is in the record, the task stays as it was. An agent that does not know the
+ * task any more was restarted since: it gets the message as the first of this context.
+ */
 async function refuse(follow: FollowUp, reply: TurnReply): Promise<RunEnd> {
+  const refusal = reply.kind === "error" ? parseReply(reply.body) : null;
+  if (refusal?.kind === "error" && refusal.code === TASK_NOT_FOUND) {
+    return runAttempt(follow.context, follow.turn, follow.recorder, null);
+  }
   if (follow.recorder.turn) follow.recorder.turn.ended = true;
   await endWithoutTask(follow.context, follow.turn.row, reply);
   return "over";

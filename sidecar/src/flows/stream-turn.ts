@@ -25,12 +25,12 @@ export interface WatchedTurn {
 export async function streamTurn(context: FlowContext, rpc: Rpc, watched: WatchedTurn): Promise<Answer> {
   const { watch } = watched;
   const { signal } = rpc.call;
-  const { closing } = context.lifetime;
+  const { exiting } = context.lifetime;
   const slow = new AbortController();
   void context.clock.sleep(HEADERS_AFTER_MS, slow.signal).then(() => slow.abort());
-  const first = await nextStage(watch, AbortSignal.any([signal, slow.signal, closing]));
+  const first = await nextStage(watch, AbortSignal.any([signal, slow.signal, exiting]));
   slow.abort();
-  if (first.kind === "pending" && closing.aborted) {
+  if (first.kind === "pending" && exiting.aborted) {
     watch.close();
     return unavailableAnswer(rpc);
   }
@@ -44,9 +44,8 @@ export async function streamTurn(context: FlowContext, rpc: Rpc, watched: Watche
 
 async function* turnEvents(context: FlowContext, rpc: Rpc, watched: WatchedTurn): AsyncGenerator<SseEvent> {
   const { watch } = watched;
-  const signal = AbortSignal.any([rpc.call.signal, context.lifetime.closing]);
   try {
-    const stage = await nextStage(watch, signal);
+    const stage = await nextStage(watch, AbortSignal.any([rpc.call.signal, context.lifetime.exiting]));
     if (stage.kind === "ended" && answersAlone(stage)) {
       yield* eventsOf(answerUnrecorded(context, rpc, { turn: watched.turn, ended: stage }));
       return;

@@ -37,7 +37,10 @@ export interface ClaimedTask {
 export interface ClaimedWork {
   /** Turns without a task: instance = the claimer, epoch + 1, state dispatched. */
   turns: ClaimedTurn[];
-  /** Unfinished tasks that need somebody: a turn in flight or queued, or a state in which the agent works. */
+  /**
+   * Unfinished tasks that need somebody: a turn in flight or queued, or a state in which the agent works. Of predecessors
+   * also those that wait for input: the claimer's agent knows them.
+   */
   tasks: ClaimedTask[];
 }
 

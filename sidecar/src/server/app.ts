@@ -22,6 +22,8 @@ export interface AppDeps {
   log: Logger;
   /** Milliseconds between keep-alive comments. Default 15 s. */
   keepAliveMs?: number;
+  /** While true every reply is the last on its connection: a client's next request finds another instance (P8). */
+  draining?: () => boolean;
 }
 
 /** Request line and header fields together. */
@@ -52,6 +54,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   app.addHook("onRequest", (request, reply, _done) => {
     reply.hijack();
     request.raw.url = request.originalUrl;
+    if (deps.draining?.() === true) reply.raw.shouldKeepAlive = false;
     serve(deps, request.raw, reply.raw).catch((error: unknown) => {
       deps.log.error({ err: error }, "a request failed by a bug");
       refuse(reply.raw, internalError(null));

@@ -50,6 +50,16 @@ export function describeQueue(open: OpenStore): void {
       }
     });
 
+    it("P6: ends a turn that gave up the queue, and that nobody came back to, with its task", async () => {
+      const { store, taskId, turnId } = await openWithTask();
+      await store.releaseQueue(turnId, 2);
+      const next = await journaled(store, { taskId });
+      const [outcome] = await store.append([{ ...endingWrite(taskId, 1, next.id, "completed"), firstOf: next.id }]);
+      expect(outcome).toEqual({ kind: "committed", promoted: null, failed: [] });
+      const over = { state: "done", reply: null, headers: null, firstGeneration: 1, lastGeneration: 2 };
+      expect(await store.readTurn(turnId)).toMatchObject(over);
+    });
+
     it("promotes when a turn ends without an event, and when it stops holding the queue", async () => {
       const { store, taskId, turnId } = await openWithTask();
       const [first, second, third] = [

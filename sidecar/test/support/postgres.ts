@@ -46,6 +46,8 @@ export interface TestDatabase {
 export interface TestPostgresOptions {
   /** Server parameters over the defaults, e.g. `{ fsync: "on" }` for measurements. */
   settings?: Record<string, string>;
+  /** What is run in place of `postgres`, with its arguments: a script that prepares something and becomes it. */
+  program?: (postgres: string) => Promise<string>;
 }
 
 const SETTINGS = {
@@ -70,8 +72,9 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
   const socketDirectory = join(root, "socket");
   await initialiseDataDirectory(binaries, directory, { durable: false });
   await makeServerFolder(socketDirectory);
+  const program = options.program === undefined ? binaries.postgres : await options.program(binaries.postgres);
   const base = {
-    binaries,
+    binaries: { ...binaries, postgres: program },
     directory,
     socketDirectory,
     listenAddress: "127.0.0.1",

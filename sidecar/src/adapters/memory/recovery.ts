@@ -36,7 +36,11 @@ export class MemoryRecovery implements RecoveryStore {
         (from.includes(holder) && instances.isExpired(holder)) ||
         (predecessors.includes(holder) && instances.isOfPod(holder, selfPodUid)));
     const freeTurns = [...turns.values()].filter((turn) => isUnbound(turn) && isGone(turn.instance)).slice(0, limit);
-    const free = [...tasks.values()].filter((task) => isGone(task.owner) && this.#needsSomebody(task)).slice(0, limit);
+    const isInherited = (task: MemoryTask) =>
+      !isFinished(task) && predecessors.includes(task.owner) && instances.isOfPod(task.owner, selfPodUid);
+    const free = [...tasks.values()]
+      .filter((task) => isGone(task.owner) && (this.#needsSomebody(task) || isInherited(task)))
+      .slice(0, limit);
     return {
       turns: freeTurns.map((turn) => this.#takeUnbound(turn, request)),
       tasks: free.map((task) => this.#takeTask(task, request)),

@@ -358,14 +358,15 @@ export class MemoryTaskStore extends MemoryRecovery implements TaskStore {
     return { kind: "committed", failed: this.#fail(task), promoted: this.record.promote(task) };
   }
 
+  /** Ends what waited for a task that is finished, and turns that gave up the queue and were never taken up again. */
   #fail(task: MemoryTask): string[] {
     if (!isFinished(task)) return [];
-    const waiting = this.record
-      .liveTurnsOf(task.taskId)
-      .filter(({ state, purpose }) => purpose === "send" && (state === "queued" || state === "journaled"));
-    for (const turn of waiting) {
-      endMemoryTurn(turn, { state: "failed", reply: null }, { lastGeneration: 0, ...this.record.ending() });
-    }
+    const sends = this.record.liveTurnsOf(task.taskId).filter(({ purpose }) => purpose === "send");
+    const released = sends.filter((turn) => turn.released);
+    const waiting = sends.filter((turn) => !turn.released && (turn.state === "queued" || turn.state === "journaled"));
+    const at = { lastGeneration: task.generation, ...this.record.ending() };
+    for (const turn of released) endMemoryTurn(turn, { state: "done", reply: null }, at);
+    for (const turn of waiting) endMemoryTurn(turn, { state: "failed", reply: null }, at);
     return waiting.map(({ id }) => id);
   }
 }

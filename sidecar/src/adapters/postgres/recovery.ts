@@ -9,6 +9,7 @@ import { claimTurns } from "./sql/claim-turns.ts";
 import type { Claimer } from "./sql/claimable.ts";
 import { failCalls, goneInstances } from "./sql/fail-calls.ts";
 import { liveStates } from "./sql/fragments.ts";
+import { findGone } from "./sql/find-gone.ts";
 import { type Claimed, readClaimedTasks, readClaimedTurns } from "./sql/read-claims.ts";
 import { readPulses } from "./sql/read-pulses.ts";
 import { releaseWork } from "./sql/release-work.ts";
@@ -67,32 +68,38 @@ class Claims {
   }
 
   async takeWork(request: ClaimRequest): Promise<ClaimedWork> {
-    const { prisma, idempotencyWindowSeconds: windowSeconds } = this.#scope;
-    const receipt = randomUUID();
-    const claimer = this.#claimer(request, receipt);
-    this.#unread.add(receipt);
-    const turns = await claimTurns(prisma, claimer, request);
-    const tasks = await claimTasks(prisma, claimer, { request, windowSeconds });
-    if (turns + tasks === 0) this.#unread.delete(receipt);
-    const receipts = [...this.#unread];
-    if (receipts.length === 0) return { turns: [], tasks: [] };
-    const work = await this.#read(request.self, receipts);
-    for (const read of receipts) this.#unread.delete(read);
-    return work;
+    const { prisma, agent, idempotencyWindowSeconds: windowSeconds } = this.#scope;
+    const earlier = [...this.#unread];
+    const nothing = { turns: [], tasks: [] };
+    // What a predecessor leaves at rest is not looked for: that question would be as dear as the claim.
+    const asks = earlier.length === 0 && request.predecessors.length === 0;
+    if (asks && !(await findGone(prisma, agent, request))) return nothing;
+    return this.#withReceipt(earlier, async (receipt) => {
+      const claimer = this.#claimer(request, receipt);
+      const turns = await claimTurns(prisma, claimer, request);
+      const tasks = await claimTasks(prisma, claimer, { request, windowSeconds });
+      return turns + tasks + earlier.length === 0 ? nothing : this.#read(request.self, [...earlier, receipt]);
+    });
   }
 
-  async takeTask(taskId: string, claimer: { self: string; selfPodUid: string }): Promise<ClaimedTask | null> {
+  takeTask(taskId: string, claimer: { self: string; selfPodUid: string }): Promise<ClaimedTask | null> {
     const { prisma, idempotencyWindowSeconds: windowSeconds } = this.#scope;
-    const receipt = randomUUID();
-    try {
+    return this.#withReceipt([], async (receipt) => {
       const outcome = await untilSettled(`claim task ${taskId}`, () =>
         claimTask(prisma, this.#claimer(claimer, receipt), { taskId, windowSeconds }),
       );
-      if (outcome === "not-free") return null;
-      const { tasks } = await this.#read(claimer.self, [receipt]);
-      return tasks[0] ?? null;
+      return outcome === "taken" ? ((await this.#read(claimer.self, [receipt])).tasks[0] ?? null) : null;
+    });
+  }
+
+  /** Whatever fails before the rows were read back leaves its receipt, and those it took along, to the next claim. */
+  async #withReceipt<T>(earlier: string[], claim: (receipt: string) => Promise<T>): Promise<T> {
+    const receipt = randomUUID();
+    for (const taken of earlier) this.#unread.delete(taken);
+    try {
+      return await claim(receipt);
     } catch (error) {
-      this.#unread.add(receipt);
+      for (const unread of [...earlier, receipt]) this.#unread.add(unread);
       throw error;
     }
   }

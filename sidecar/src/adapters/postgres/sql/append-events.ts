@@ -21,6 +21,7 @@ export interface AppendRecord {
  *   A task whose epoch, generation or state is not the expected one drops out here and raises nothing (I2, P6).
  * - `held` leaves out writes whose picture of the turns is older than the lock: under read committed a statement that
  *   waited sees the new version of the locked row, but of all other rows only what its snapshot saw.
+ * - `failed` ends what waited for a task that is terminal, and turns that gave up the queue and were never taken up again.
  * - `promoted` reads `ended` row by row, so a turn has left the in-flight index before the next one enters it.
  * - Planning it takes longer than running it. The limit makes the plan for unknown arrays look as cheap as one for a
  *   single write, so that the server keeps it; in turn no step may be worse than linear whatever the arrays hold. Hence
@@ -130,13 +131,14 @@ export async function appendEvents(
     ),
     failed as (
       update turn u set
-        state = 'failed', headers = null, ended_at = now(),
-        expires_at = now() + make_interval(secs => ${windowSeconds}::integer)
+        state = case when u.released then 'done' else 'failed' end,
+        last_generation = case when u.first_generation is null then null else h.base + h.count end,
+        headers = null, ended_at = now(), expires_at = now() + make_interval(secs => ${windowSeconds}::integer)
       from held h
       where h.settles and h.terminal and u.agent = ${agent} and u.task_id = h.task_id and u.purpose = 'send'
-        and u.state in ('queued', 'journaled')
+        and (u.state in ('queued', 'journaled') or (u.released and u.state in ('dispatched', 'bound')))
         and u.id is distinct from h.turn_id and u.id is distinct from h.first_of
-      returning u.id, h.number
+      returning u.id, h.number, u.released
     ),
     promoted as (
       update turn u set state = 'journaled', instance = e.owner
@@ -158,5 +160,5 @@ export async function appendEvents(
     union all
     select number, false, id, null from promoted
     union all
-    select number, false, null, id from failed`;
+    select number, false, null, id from failed where not released`;
 }

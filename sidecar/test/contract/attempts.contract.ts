@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+import type { OpenStore, RecordStore } from "./task-store.contract.ts";
+import { endingWrite, journaled, LEASE_MS, startTask, writeOf } from "./task-store-rows.ts";
+
+const claim = { self: "b", selfPodUid: "pod-of-b", from: ["a"], predecessors: [], limit: 10 };
+
+export function describeAttempts(open: OpenStore): void {
+  async function openPair(): Promise<RecordStore> {
+    const store = await open();
+    await store.registerInstance({ id: "a", podName: "", podUid: "pod-of-a" }, LEASE_MS);
+    await store.registerInstance({ id: "b", podName: "", podUid: "pod-of-b" }, LEASE_MS);
+    return store;
+  }
+
+  const die = (store: RecordStore) => store.renewInstance("a", -LEASE_MS, false);
+
+  describe("a further attempt under the same owner", () => {
+    it("counts on the turn and on the task, whose id at the agent is not known yet", async () => {
+      const store = await openPair();
+      const { taskId, turnId } = await startTask(store);
+      const owner = { instance: "a", epoch: 2 };
+      expect(await store.beginAttempt(turnId, owner)).toMatchObject({
+        id: turnId,
+        attempt: 2,
+        epoch: 2,
+        state: "bound",
+      });
+      expect(await store.readTask(taskId)).toMatchObject({ attempt: 2, epoch: 2, agentTaskId: "" });
+      expect(await store.append([writeOf(taskId, 1, { attempt: 2 })])).toMatchObject([{ kind: "committed" }]);
+      expect((await store.readEvents(taskId, 1, 1, 1))[0]).toMatchObject({ attempt: 2, epoch: 2 });
+    });
+
+    it("has ids of its own once the agent has shown them", async () => {
+      const store = await openPair();
+      const { taskId, turnId } = await startTask(store);
+      await store.beginAttempt(turnId, { instance: "a", epoch: 2 });
+      const agentIds = { agentTaskId: "second", agentContextId: "its-context" };
+      await store.append([writeOf(taskId, 1, { attempt: 2, agentIds })]);
+      expect(await store.readTask(taskId)).toMatchObject({ ...agentIds, attempt: 2, contextId: "context" });
+      await store.append([writeOf(taskId, 2, { attempt: 2 })]);
+      expect(await store.readTask(taskId)).toMatchObject(agentIds);
+    });
+
+    it("of a turn without a task", async () => {
+      const store = await openPair();
+      const turn = await journaled(store);
+      const begun = await store.beginAttempt(turn.id, { instance: "a", epoch: 1 });
+      expect(begun).toEqual({ ...turn, attempt: 2 });
+      expect(await store.readTurn(turn.id)).toEqual(begun);
+    });
+
+    it("I5: is refused to whoever does not hold the turn", async () => {
+      const store = await openPair();
+      const unbound = await journaled(store);
+      const { turnId, taskId } = await startTask(store);
+      expect(await store.beginAttempt(unbound.id, { instance: "b", epoch: 1 })).toBeNull();
+      expect(await store.beginAttempt(unbound.id, { instance: "a", epoch: 2 })).toBeNull();
+      expect(await store.beginAttempt(turnId, { instance: "b", epoch: 2 })).toBeNull();
+      expect(await store.beginAttempt(turnId, { instance: "a", epoch: 1 })).toBeNull();
+      await store.append([endingWrite(taskId, 1, turnId)]);
+      expect(await store.beginAttempt(turnId, { instance: "a", epoch: 2 })).toBeNull();
+      expect(await store.beginAttempt("unknown", { instance: "a", epoch: 2 })).toBeNull();
+      expect((await store.readTurn(unbound.id))?.attempt).toBe(1);
+    });
+  });
+
+  describe("calls only an agent that is gone could answer", () => {
+    it("end as failed, once, and only they", async () => {
+      const store = await openPair();
+      const { taskId, turnId } = await startTask(store);
+      const dispatched = await journaled(store, { taskId, purpose: "call", aside: true });
+      const waiting = await journaled(store, { taskId, purpose: "call", aside: true, self: "b", instance: "b" });
+      expect([dispatched.state, waiting.state]).toEqual(["dispatched", "journaled"]);
+      expect(await store.failOrphanedCalls(["a"])).toEqual([]);
+      await die(store);
+      expect(await store.failOrphanedCalls([])).toEqual([]);
+      await store.claimWork(claim);
+      expect((await store.failOrphanedCalls(["a"])).sort()).toEqual([dispatched.id, waiting.id].sort());
+      expect(await store.failOrphanedCalls(["a"])).toEqual([]);
+      expect(await store.readTurn(dispatched.id)).toMatchObject({ state: "failed", reply: null, headers: null });
+      expect(await store.readTurn(turnId)).toMatchObject({ state: "bound" });
+    });
+
+    it("a call that its task's next owner has taken is that one's", async () => {
+      const store = await openPair();
+      const { taskId } = await startTask(store);
+      const call = await journaled(store, { taskId, purpose: "call", aside: true, self: "b", instance: "b" });
+      await die(store);
+      await store.claimWork(claim);
+      expect(await store.takeTurn(call.id, "b")).toMatchObject({ instance: "b" });
+      expect(await store.failOrphanedCalls(["a"])).toEqual([]);
+    });
+  });
+}
