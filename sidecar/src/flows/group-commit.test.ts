@@ -126,6 +126,18 @@ describe("GroupCommit", () => {
     expect(store.logs.get("a")).toEqual(["1", "2", "3", "4", "5"]);
   });
 
+  it("keeps what only one of the writes that travel together says: the ids of an attempt at its agent", async () => {
+    const { store, commits } = open();
+    const agentIds = { agentTaskId: "T2", agentContextId: "C2" };
+    const outcomes = await Promise.all([
+      commits.append(write("a", 0, ["1"])),
+      commits.append({ ...write("a", 1, ["2"]), agentIds }),
+      commits.append(write("a", 2, ["3"])),
+    ]);
+    expect(kinds(outcomes)).toEqual(["committed", "committed", "committed"]);
+    expect(store.statements).toMatchObject([[{ taskId: "a", agentIds }]]);
+  });
+
   it("never has two writes of one task under way", async () => {
     const { store, commits } = open({ maxStatements: 4 });
     const underWay = new Set<string>();

@@ -1,6 +1,6 @@
 /** ListTasks (1.0 §3.1.4): the caller's recorded tasks, newest status first, with page tokens of our own. */
 import { taskText } from "../domain/fold.ts";
-import type { TaskView } from "../ports/task-store.ts";
+import { NO_STATUS_TIMESTAMP, type TaskView } from "../ports/task-store.ts";
 import { a2aError } from "../protocol/a2a-errors.ts";
 import { type ListParams, parseList } from "../protocol/params.ts";
 import { quote } from "../protocol/raw-json.ts";
@@ -44,11 +44,9 @@ function listedTask(view: TaskView, params: ListParams): string {
 }
 
 const TOKEN_PREFIX = "da1|";
-/** Sorts after every timestamp: tasks that never had one come last. */
-const NO_TIMESTAMP = "";
 
 function tokenFor(view: TaskView): string {
-  const position = `${TOKEN_PREFIX}${view.task.statusTimestamp ?? NO_TIMESTAMP}|${view.task.taskId}`;
+  const position = `${TOKEN_PREFIX}${view.task.statusTimestamp ?? NO_STATUS_TIMESTAMP}|${view.task.taskId}`;
   return Buffer.from(position, "utf8").toString("base64url");
 }
 
@@ -58,6 +56,6 @@ function openToken(token: string): Position | "bad" {
   const separator = position.indexOf("|", TOKEN_PREFIX.length);
   if (!position.startsWith(TOKEN_PREFIX) || separator < 0) return "bad";
   const statusTimestamp = position.slice(TOKEN_PREFIX.length, separator);
-  const isTimestamp = statusTimestamp === NO_TIMESTAMP || !Number.isNaN(Date.parse(statusTimestamp));
+  const isTimestamp = !Number.isNaN(Date.parse(statusTimestamp));
   return isTimestamp ? { statusTimestamp, taskId: position.slice(separator + 1) } : "bad";
 }

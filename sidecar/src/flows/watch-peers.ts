@@ -53,12 +53,15 @@ export class PeerWatcher {
     });
     const watch = openPeerWatch(settings.leaseMs);
     while (!signal.aborted) {
+      // What cannot be taken now, or fails, is looked for again with the idle claim: never in a loop without a pause.
+      const told = this.#claimable;
+      this.#claimable = false;
       try {
         const sentMs = clock.monotonicMs();
         const pulses = await this.#context.recovery.readPulses();
         const peers = pulses.filter((pulse) => pulse.id !== settings.instanceId);
         const silent = observe(watch, { sentMs, answeredMs: clock.monotonicMs() }, peers);
-        await this.#claim(silent, this.#predecessors(pulses));
+        await this.#claim({ silent, predecessors: this.#predecessors(pulses), told });
       } catch (error) {
         log.debug({ err: error }, "leases of the peers not readable, read again later");
       }
@@ -78,11 +81,11 @@ export class PeerWatcher {
       .map((pulse) => pulse.id);
   }
 
-  async #claim(silent: string[], predecessors: string[]): Promise<void> {
+  async #claim(found: { silent: string[]; predecessors: string[]; told: boolean }): Promise<void> {
     const { clock, settings, store, log } = this.#context;
-    const idle = silent.length === 0 && predecessors.length === 0 && !this.#claimable;
+    const { silent, predecessors, told } = found;
+    const idle = silent.length === 0 && predecessors.length === 0 && !told;
     if (!this.#deps.mayClaim() || (idle && clock.monotonicMs() - this.#lastClaimMs < IDLE_CLAIM_MS)) return;
-    this.#claimable = false;
     this.#lastClaimMs = clock.monotonicMs();
     const { recovery, podUid } = this.#context;
     const request = { self: settings.instanceId, selfPodUid: podUid, from: silent, predecessors, limit: CLAIM_LIMIT };

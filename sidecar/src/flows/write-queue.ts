@@ -107,8 +107,15 @@ export function groupOf(members: [Pending, ...Pending[]]): Group {
           firstOf: first.firstOf,
           events: members.flatMap((member) => member.write.events),
           cancelAnswered: members.some((member) => member.write.cancelAnswered),
+          ...lastAgentIds(members),
         };
   return { taskId: first.taskId, members, write, doubtful: false };
+}
+
+/** Only the first write of an attempt says its ids at the agent: they must not get lost among the others. */
+function lastAgentIds(members: readonly Pending[]): Pick<TaskWrite, "agentIds"> {
+  const agentIds = members.findLast((member) => member.write.agentIds !== undefined)?.write.agentIds;
+  return agentIds === undefined ? {} : { agentIds };
 }
 
 /**
