@@ -251,7 +251,10 @@ class Reading {
       this.#outcome.refused = { code: envelope.code, message: envelope.message };
       return;
     }
-    if (envelope.kind !== "result") return this.#violate("P3", `an event that is none: ${event.data}`);
+    if (envelope.kind !== "result") {
+      this.#violate("P3", `an event that is none: ${event.data}`);
+      return;
+    }
     const { result } = envelope;
     const told = readResult(result);
     const outcome = this.#outcome;
@@ -284,7 +287,10 @@ class Reading {
       this.#violate("P3, I6", `generation ${generation} came after ${this.#cursor}`);
     }
     this.#cursor = generation;
-    if (!snapshot) return checker.shown({ reader: name, taskId, generation, payload: result });
+    if (!snapshot) {
+      checker.shown({ reader: name, taskId, generation, payload: result });
+      return;
+    }
     const task = (dialect === "1.0" && sliceMember(result, ["task"])) || result;
     checker.shownTask({ reader: name, taskId, task, generation, notBefore: 0 });
   }

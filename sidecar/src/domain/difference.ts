@@ -7,7 +7,16 @@ import type { NewEvent } from "../ports/task-store.ts";
 import { artifactPayload, statusHead, statusPayloadOf } from "../protocol/events.ts";
 import { elements, isObject, member, members, memberOf, quote, setMember } from "../protocol/raw-json.ts";
 import { sameValue } from "../protocol/same-value.ts";
-import { artifactOf, type Fold, foldHead, hasMessage, hasMetadata, messageKey, metadataValue, statusText } from "./fold.ts";
+import {
+  artifactOf,
+  type Fold,
+  foldHead,
+  hasMessage,
+  hasMetadata,
+  messageKey,
+  metadataValue,
+  statusText,
+} from "./fold.ts";
 import { artifactId, FoldedArtifact } from "./folded-artifact.ts";
 import { isAtRest, isTerminal } from "./task-state.ts";
 
