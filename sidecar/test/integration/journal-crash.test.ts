@@ -1,0 +1,36 @@
+/** What a crash of the server takes of the journal, and who makes up for it. */
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { migrate, migrationsDirectory } from "../../src/adapters/postgres/migrate.ts";
+import { creationOf, journaled, newTurn } from "../contract/task-store-rows.ts";
+import { startPostgres, type TestPostgres } from "../support/postgres.ts";
+import { openTestRecord, type TestRecord } from "../support/record.ts";
+
+let postgres: TestPostgres;
+let record: TestRecord;
+
+beforeAll(async () => {
+  // Nothing but a commit that waits for it writes the log out meanwhile.
+  postgres = await startPostgres({ settings: { wal_writer_delay: "10s", synchronous_commit: "on" } });
+  const database = await postgres.createDatabase();
+  await migrate(database.url, migrationsDirectory(), () => undefined);
+  record = await openTestRecord(database.url);
+});
+
+afterAll(async () => {
+  await record.close();
+  await postgres.close();
+});
+
+it("P4: a message for another instance survives a crash, and one for this instance is put back by its first event", async () => {
+  const { store } = record;
+  const other = await journaled(store, { instance: "b" });
+  // Later than the first, so that its loss shows that nothing wrote the log out by chance.
+  const wanted = newTurn();
+  await store.journal(wanted);
+  await postgres.crash();
+  await postgres.start();
+  expect(await store.readTurn(other.id).catch(() => store.readTurn(other.id))).toMatchObject({ state: "journaled" });
+  expect(await store.readTurn(wanted.id)).toBeNull();
+  const outcome = await store.createTask(creationOf({ id: wanted.id, epoch: 1 }, { turn: wanted }));
+  expect(outcome).toMatchObject({ kind: "created" });
+});
