@@ -1,6 +1,10 @@
 -- The record: heads of tasks, their events, turns, instances, push configurations and deliveries.
 -- Postgres 13 or newer. No extension, no function, no trigger.
 
+-- In every index the most telling column comes first and agent not before it, in primary keys too: with statistics that
+-- are missing or old the planner would take an index that starts with agent for a look-up by key, and read all of an
+-- agent's rows.
+
 create table task (
     agent text not null,
     tenant text not null,
@@ -26,7 +30,7 @@ create table task (
     created_at timestamptz(3) not null default current_timestamp,
     updated_at timestamptz(3) not null default current_timestamp,
     finished_at timestamptz(3),
-    constraint task_pkey primary key (agent, id),
+    constraint task_pkey primary key (id, agent),
     constraint task_dialect_check check (dialect in ('0.3', '1.0')),
     constraint task_state_check check (state in (
         'submitted', 'working', 'input-required', 'auth-required',
@@ -45,9 +49,6 @@ create table task (
     )
 -- An append moves the head, mostly without touching an indexed column: leave room for it on the same page.
 ) with (fillfactor = 70);
-
--- The most telling column comes first and agent not before it: with statistics that are missing or old the planner would
--- take an index that starts with agent for a look-up by key, and read all of an agent's rows.
 
 -- Lists: one caller's tasks, newest status first. A task without a timestamp sorts as the beginning of 1970.
 create index task_listed_idx on task (
@@ -78,7 +79,7 @@ create table task_event (
     payload text not null,
     hidden text,
     created_at timestamptz(3) not null default current_timestamp,
-    constraint task_event_pkey primary key (agent, task_id, generation),
+    constraint task_event_pkey primary key (task_id, agent, generation),
     constraint task_event_kind_check check (kind in ('task', 'status', 'artifact', 'message', 'other')),
     constraint task_event_generation_check check (generation >= 1)
 );
@@ -114,7 +115,7 @@ create table turn (
     created_at timestamptz(3) not null default current_timestamp,
     ended_at timestamptz(3),
     expires_at timestamptz(3),
-    constraint turn_pkey primary key (agent, id),
+    constraint turn_pkey primary key (id, agent),
     constraint turn_purpose_check check (purpose in ('send', 'call')),
     constraint turn_dialect_check check (dialect in ('0.3', '1.0')),
     constraint turn_state_check check (state in ('queued', 'journaled', 'dispatched', 'bound', 'done', 'failed')),
@@ -171,7 +172,7 @@ create table push_config (
     sealed bytea not null,
     created_at timestamptz(3) not null default current_timestamp,
     updated_at timestamptz(3) not null default current_timestamp,
-    constraint push_config_pkey primary key (agent, task_id, config_id),
+    constraint push_config_pkey primary key (task_id, agent, config_id),
     constraint push_config_dialect_check check (dialect in ('0.3', '1.0'))
 );
 
@@ -187,7 +188,7 @@ create table push_delivery (
     claimed_until timestamptz(3),
     last_error text,
     created_at timestamptz(3) not null default current_timestamp,
-    constraint push_delivery_pkey primary key (agent, task_id, generation, config_id),
+    constraint push_delivery_pkey primary key (task_id, agent, generation, config_id),
     constraint push_delivery_state_check check (state in ('pending', 'delivered', 'given-up'))
 );
 
