@@ -9,8 +9,8 @@ import type { Pod, Stage } from "./stage.ts";
 import { median, quantile, timeEach } from "./statistics.ts";
 
 const ROUNDS = 3;
-const EVENTS = 400;
-const SCRIPT = `blast ${EVENTS} every 4ms`;
+const EVENTS = 150;
+const SCRIPT = `blast ${EVENTS} every 10ms`;
 const P50_BAR = 2;
 const P99_BAR_MS = 10;
 const FLOOR_SAMPLES = 200;

@@ -5,9 +5,9 @@ import { streamSend, streamTask } from "./client.ts";
 import { residentKilobytes } from "./process-cost.ts";
 import type { Row } from "./report.ts";
 import { mb, ms } from "./report.ts";
-import type { Pod, Stage } from "./stage.ts";
-import { stopPod } from "./stage.ts";
-import { median, timeOnce } from "./statistics.ts";
+import type { Pod, Running, Stage } from "./stage.ts";
+import { killPod } from "./stage.ts";
+import { median } from "./statistics.ts";
 
 const STARTS = 3;
 const START_BAR_MS = 400;
@@ -26,14 +26,13 @@ export async function measureFootprint(stage: Stage, sender: Pod, agentKey: stri
   const bare: number[] = [];
   const starts: number[] = [];
   for (let n = 0; n < STARTS; n += 1) {
-    bare.push(
-      await timeOnce(async () => {
-        await (await stage.startHop(sender.agent.url)).process.stop();
-      }),
-    );
+    const startedAt = performance.now();
+    const started = await stage.startHop(sender.agent.url);
+    bare.push(performance.now() - startedAt);
+    await started.process.stop();
     const pod = await stage.startPod(agentKey);
     starts.push(pod.startMs);
-    await stopPod(pod);
+    await killPod(pod);
   }
   const hop = await stage.startHop(sender.agent.url);
   const pod = await stage.startPod(agentKey);
@@ -43,13 +42,13 @@ export async function measureFootprint(stage: Stage, sender: Pod, agentKey: stri
     await residentKilobytes(pod.sidecar.process.pid),
   ];
   await hop.process.stop();
-  const each = await measureSubscribers(sender, pod);
-  await stopPod(pod);
+  const each = await measureSubscribers(stage, sender, pod);
+  await killPod(pod);
   const start = median(starts);
   return [
     {
       what: "start to ready, database migrated",
-      beside: `hop, start and stop ${ms(median(bare))}`,
+      beside: `hop ${ms(median(bare))}`,
       ours: ms(start),
       ratio: start / median(bare),
       bar: `≤ ${START_BAR_MS} ms`,
@@ -65,27 +64,35 @@ export async function measureFootprint(stage: Stage, sender: Pod, agentKey: stri
     },
     {
       what: `memory per idle subscriber (${SUBSCRIBERS} on ${TASKS} tasks)`,
-      beside: "–",
-      ours: `${each.toFixed(1)} kB`,
-      ratio: null,
+      beside: `direct ${each.direct.toFixed(1)} kB`,
+      ours: `${each.ours.toFixed(1)} kB`,
+      ratio: each.ours / each.direct,
       bar: `≤ ${SUBSCRIBER_BAR_KB} kB`,
-      kept: each <= SUBSCRIBER_BAR_KB,
+      kept: each.ours <= SUBSCRIBER_BAR_KB,
     },
   ];
 }
 
-/** Kilobytes that each subscriber of `pod` adds to it. */
-async function measureSubscribers(sender: Pod, pod: Pod): Promise<number> {
+/** Kilobytes that each subscriber of `pod` adds to it, and each stream to an agent that does nothing but hold it open. */
+async function measureSubscribers(stage: Stage, sender: Pod, pod: Pod): Promise<{ ours: number; direct: number }> {
   const held = await openMany(TASKS, () => streamSend(sender.sidecar.url, "hold"));
   const ids = await Promise.all(held.map((stream) => stream.taskId));
-  const subscribe = (n: number) => streamTask(pod.sidecar.url, ids[n % TASKS] ?? "");
-  const first = await openMany(FIRST_SUBSCRIBERS, subscribe);
+  const ours = await kilobytesEach(pod.sidecar, (n) => streamTask(pod.sidecar.url, ids[n % TASKS] ?? ""));
+  for (const stream of held) stream.close();
+  const bare = await stage.startAgent();
+  const direct = await kilobytesEach(bare, () => streamSend(bare.url, "hold"));
+  await bare.process.stop();
+  return { ours, direct };
+}
+
+async function kilobytesEach({ process: { pid } }: Running, open: (n: number) => OpenStream): Promise<number> {
+  const first = await openMany(FIRST_SUBSCRIBERS, open);
   await delay(SETTLE_MS);
-  const before = await residentKilobytes(pod.sidecar.process.pid);
-  const all = await openMany(SUBSCRIBERS, subscribe);
+  const before = await residentKilobytes(pid);
+  const counted = await openMany(SUBSCRIBERS, open);
   await delay(SETTLE_MS);
-  const after = await residentKilobytes(pod.sidecar.process.pid);
-  for (const stream of [...all, ...first, ...held]) stream.close();
+  const after = await residentKilobytes(pid);
+  for (const stream of [...counted, ...first]) stream.close();
   return (after - before) / SUBSCRIBERS;
 }
 

@@ -1,6 +1,10 @@
 /** What the measurements run on: Postgres that keeps its word to the disk, nats-server, and processes on loopback. */
 import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 import { startNats } from "../../sidecar/test/support/nats.ts";
 import { startPostgres } from "../../sidecar/test/support/postgres.ts";
 import type { SpawnedProcess } from "../../sidecar/test/support/processes.ts";
@@ -27,13 +31,15 @@ const READY_POLL_MS = 5;
 export class Stage {
   readonly databaseUrl: string;
   readonly natsUrl: string;
+  readonly #programs: string;
   readonly #secretKey = randomBytes(32).toString("base64");
   readonly #close: () => Promise<void>;
   #pods = 0;
 
-  private constructor(databaseUrl: string, natsUrl: string, close: () => Promise<void>) {
-    this.databaseUrl = databaseUrl;
-    this.natsUrl = natsUrl;
+  private constructor(urls: { database: string; nats: string }, programs: string, close: () => Promise<void>) {
+    this.databaseUrl = urls.database;
+    this.natsUrl = urls.nats;
+    this.#programs = programs;
     this.#close = close;
   }
 
@@ -44,20 +50,22 @@ export class Stage {
     const [postgres, nats] = await Promise.all([startPostgres({ settings }), startNats()]);
     const database = await postgres.createDatabase();
     await migrateDatabase(database.url);
-    return new Stage(database.url, nats.url, async () => {
+    const programs = await buildPrograms();
+    return new Stage({ database: database.url, nats: nats.url }, programs, async () => {
       await stopAllProcesses();
       await nats.close();
       await postgres.close();
+      await rm(programs, { recursive: true, force: true });
     });
   }
 
   async startAgent(): Promise<Running> {
-    return startScript("agent.ts", []);
+    return this.#start("agent", []);
   }
 
   /** A process that only passes on what goes to `agentUrl`. */
   async startHop(agentUrl: string): Promise<Running> {
-    return startScript("hop.ts", [agentUrl]);
+    return this.#start("hop", [agentUrl]);
   }
 
   /** A new pod of the agent that `agentKey` names. */
@@ -87,20 +95,33 @@ export class Stage {
   async close(): Promise<void> {
     await this.#close();
   }
+
+  async #start(program: string, args: string[]): Promise<Running> {
+    const child = spawnProcess(process.execPath, [join(this.#programs, `${program}.cjs`), ...args], { name: program });
+    const [, port] = await child.waitForLine(/"ready":true.*"port":(\d+)/);
+    return { url: `http://127.0.0.1:${port}`, process: child };
+  }
 }
 
-/** SIGTERM to both, the sidecar first. */
-export async function stopPod(pod: Pod): Promise<void> {
-  await pod.sidecar.process.stop();
-  await pod.agent.process.stop();
+/** SIGKILL to both: a drain takes its time, and what is measured is over. */
+export async function killPod({ sidecar, agent }: Pod): Promise<void> {
+  for (const { process: part } of [sidecar, agent]) part.kill("SIGKILL");
+  await Promise.all([sidecar.process.exited, agent.process.exited]);
 }
 
-async function startScript(file: string, args: string[]): Promise<Running> {
-  const child = spawnProcess(process.execPath, [fileURLToPath(new URL(file, import.meta.url)), ...args], {
-    name: file,
+/** The agent and the hop as plain JavaScript: a process that has to strip types first starts later and is larger. */
+async function buildPrograms(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "durable-agent-bench-"));
+  await build({
+    entryPoints: ["agent.ts", "hop.ts"].map((file) => fileURLToPath(new URL(file, import.meta.url))),
+    outdir: directory,
+    outExtension: { ".js": ".cjs" },
+    bundle: true,
+    platform: "node",
+    format: "cjs",
+    logLevel: "warning",
   });
-  const [, port] = await child.waitForLine(/"ready":true.*"port":(\d+)/);
-  return { url: `http://127.0.0.1:${port}`, process: child };
+  return directory;
 }
 
 /** Looks closer than whoever waits for `starting` does; gives up with it. */

@@ -5,7 +5,7 @@ import { streamSend, streamTask } from "./client.ts";
 import type { Row } from "./report.ts";
 import { ms } from "./report.ts";
 import type { Pod, Stage } from "./stage.ts";
-import { stopPod } from "./stage.ts";
+import { killPod } from "./stage.ts";
 import { median } from "./statistics.ts";
 
 const LEASE_MS = 1_500;
@@ -20,13 +20,7 @@ interface Ending {
   allowedMs: number;
 }
 
-const killed: Ending = {
-  end: ({ sidecar, agent }) => {
-    sidecar.process.kill("SIGKILL");
-    agent.process.kill("SIGKILL");
-  },
-  allowedMs: LEASE_MS,
-};
+const killed: Ending = { end: (pod) => void killPod(pod), allowedMs: LEASE_MS };
 
 const drained: Ending = { end: ({ sidecar }) => sidecar.process.kill("SIGTERM"), allowedMs: GRACE_MS };
 
@@ -42,7 +36,7 @@ export async function measureTakeover(stage: Stage): Promise<Row[]> {
       // Each run ends the pod at another moment between two renewals of its lease.
       await delay(LEASE_MS / 3 + (run * LEASE_MS) / 9);
       times.push(await standstill(goes, stays, ending));
-      void stopPod(goes);
+      await killPod(goes);
     }
     return times;
   };
@@ -50,7 +44,7 @@ export async function measureTakeover(stage: Stage): Promise<Row[]> {
     rowOf("takeover after kill -9", `lease ${LEASE_MS} ms`, await standstills(killed), LEASE_MS),
     rowOf("drain hand-over, after the grace", `grace ${GRACE_MS} ms`, await standstills(drained), GRACE_MS),
   ];
-  await stopPod(stays);
+  await killPod(stays);
   return rows;
 }
 
