@@ -104,7 +104,7 @@ describe("Postgres is away for longer than a lease", () => {
 
   test.each(["stop", "crash"] as const)("P11: by a %s: streams stall and go on, nothing is run again", async (how) => {
     const awayMs = 2.5 * stage.leaseMs;
-    let outage: Promise<void> | null = null;
+    let outage = null as Promise<void> | null;
     const take = async () => {
       await postgres[how]();
       await sleep(awayMs);

@@ -136,7 +136,7 @@ describe.each([RAW_1, JS_1, JS_03])("sends to a $name agent", (subject) => {
       const sendOne = async (messageId: string) => {
         const pair = await Promise.all([one, other].map((client) => client.send("count 1 every 1ms", { messageId })));
         const found = new Set(pair.map((reply) => taskIdOf(reply.body?.result)));
-        expect(found.size, pair.map((reply) => reply.text).join(" and ")).toBe(1);
+        expect(found.size).toBe(1);
         joins += pair.filter(isJoined).length;
         tasks.push(...found);
       };

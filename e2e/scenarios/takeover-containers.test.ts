@@ -42,7 +42,7 @@ describe.each([JS_1, JS_03])("in a pod of a $name agent", (subject) => {
   }
 
   test("P4: the sidecar dies in the middle of a stream: the next one goes on with the run that is there", async () => {
-    let restarted: Promise<void> | null = null;
+    let restarted = null as Promise<void> | null;
     const sent = await stage.client("sender").stream("count 60 every 50ms", {
       onEvent: (event) => {
         if (event.generation === 6) restarted = restartSidecar();
@@ -92,7 +92,7 @@ describe.each([JS_1, JS_03])("in a pod of a $name agent", (subject) => {
   });
 
   test("P4: the agent dies in the middle of a stream: restarted is said, then the result comes, under the same id", async () => {
-    let restarted: Promise<void> | null = null;
+    let restarted = null as Promise<void> | null;
     const sent = await stage.client("sender").stream("count 12 every 40ms", {
       onEvent: (event) => {
         if (event.generation === 6 && restarted === null) restarted = restartAgent();

@@ -287,12 +287,9 @@ class Reading {
       this.#violate("P3, I6", `generation ${generation} came after ${this.#cursor}`);
     }
     this.#cursor = generation;
-    if (!snapshot) {
-      checker.shown({ reader: name, taskId, generation, payload: result });
-      return;
-    }
     const task = (dialect === "1.0" && sliceMember(result, ["task"])) || result;
-    checker.shownTask({ reader: name, taskId, task, generation, notBefore: 0 });
+    if (snapshot) checker.shownTask({ reader: name, taskId, task, generation, notBefore: 0 });
+    else checker.shown({ reader: name, taskId, generation, payload: result });
   }
 
   #refuse(error: NoStreamError): void {

@@ -9,7 +9,8 @@ import type { FlowContext } from "./flow-context.ts";
 import type { OpenSend } from "./open-turn.ts";
 import { retryStore } from "./retry-store.ts";
 import { QUIET_MS, recordSource, type SourceEnd } from "./record-source.ts";
-import type { RecordedTurn, TaskRecorder } from "./task-recorder.ts";
+import type { RecordedTurn } from "./recorder-start.ts";
+import type { TaskRecorder } from "./task-recorder.ts";
 
 const FIRST_POLL_MS = 500;
 const MAX_POLL_MS = 10_000;

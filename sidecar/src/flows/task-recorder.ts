@@ -24,46 +24,11 @@ import {
 import type { Dialect } from "../protocol/dialect.ts";
 import { parseTask, statusPayload } from "../protocol/events.ts";
 import { abandonRun } from "./abandon-run.ts";
-import type { CallOrigin } from "./agent-calls.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { foldOf } from "./fold-view.ts";
 import { retryStore } from "./retry-store.ts";
+import type { RecordedTurn, RecorderStart, RecordOptions } from "./recorder-start.ts";
 import { unsentTurn } from "./turn-board.ts";
-
-/** The turn whose events the recorder is writing. */
-export interface RecordedTurn {
-  id: string;
-  /** Hidden messages that its first event carries, JSON array text. */
-  hidden: string | null;
-  firstGeneration: number | null;
-  ended: boolean;
-  /** On whose behalf it runs; null where that is not known. */
-  origin: CallOrigin | null;
-}
-
-export interface RecordOptions {
-  /** Ends the active turn with this write even though the task is not at rest. */
-  end?: { state: "done" | "failed"; reply: TurnReply | null };
-  cancelAnswered?: boolean;
-  /** The Task is a new attempt's first: however old its status looks, it is news. */
-  fresh?: boolean;
-  /** Whether these events bring the task to rest; by default a status or Task event at rest does. */
-  rests?: boolean;
-}
-
-export interface RecorderStart {
-  tenant: string;
-  taskId: string;
-  dialect: Dialect;
-  epoch: number;
-  attempt: number;
-  generation: number;
-  fold: Fold;
-  ids: IdMap;
-  agentTaskId: string;
-  snapshots: SnapshotPolicy;
-  turn: RecordedTurn | null;
-}
 
 export class TaskRecorder {
   readonly tenant: string;

@@ -110,8 +110,8 @@ export class MemoryRecovery implements RecoveryStore {
     const oldTasks = [...tasks.values()].filter((task) => isPast(task.finishedAtMs, retentionSeconds)).slice(0, limit);
     for (const { taskId } of oldTasks) {
       tasks.delete(taskId);
-      for (const turn of [...turns.values()]) if (turn.taskId === taskId) turns.delete(turn.id);
-      for (const [key, config] of [...pushConfigs]) if (config.taskId === taskId) pushConfigs.delete(key);
+      for (const turn of turns.values()) if (turn.taskId === taskId) turns.delete(turn.id);
+      for (const [key, config] of pushConfigs) if (config.taskId === taskId) pushConfigs.delete(key);
     }
     const turnAge = Math.min(retentionSeconds, LEAST_TURN_AGE_SECONDS);
     const oldTurns = [...turns.values()].filter((t) => isPast(t.expiresAtMs, 0) && isPast(t.endedAtMs, turnAge));

@@ -26,18 +26,18 @@ export function keepCrowdApart<S extends TaskStore & RecoveryStore>(store: S, po
   const arriving = queued("arriving");
   return {
     ...store,
-    createTask: accepted(store.createTask),
-    endTurn: accepted(store.endTurn),
-    readEvents: accepted(store.readEvents),
-    journal: arriving(store.journal),
-    lastInstance: arriving(store.lastInstance),
-    readTask: arriving(store.readTask),
-    readView: arriving(store.readView),
-    listTasks: arriving(store.listTasks),
-    requestCancel: arriving(store.requestCancel),
-    savePushConfig: arriving(store.savePushConfig),
-    deletePushConfig: arriving(store.deletePushConfig),
-    listPushConfigs: arriving(store.listPushConfigs),
+    createTask: accepted(store.createTask.bind(store)),
+    endTurn: accepted(store.endTurn.bind(store)),
+    readEvents: accepted(store.readEvents.bind(store)),
+    journal: arriving(store.journal.bind(store)),
+    lastInstance: arriving(store.lastInstance.bind(store)),
+    readTask: arriving(store.readTask.bind(store)),
+    readView: arriving(store.readView.bind(store)),
+    listTasks: arriving(store.listTasks.bind(store)),
+    requestCancel: arriving(store.requestCancel.bind(store)),
+    savePushConfig: arriving(store.savePushConfig.bind(store)),
+    deletePushConfig: arriving(store.deletePushConfig.bind(store)),
+    listPushConfigs: arriving(store.listPushConfigs.bind(store)),
   };
 }
 
