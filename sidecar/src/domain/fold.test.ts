@@ -238,9 +238,11 @@ describe("artifacts", () => {
       for (const event of events) foldEvent(fold, event);
       return Number(process.hrtime.bigint() - started);
     };
-    cost(2_000);
+    // The quickest of several, because whatever else the machine does only adds to each.
+    const quickest = (chunks: number) => Math.min(...Array.from({ length: 5 }, () => cost(chunks)));
+    quickest(2_000);
     // Linear gives about 10, copying the earlier parts each time 100.
-    expect(cost(30_000) / Math.max(cost(3_000), 1)).toBeLessThan(40);
+    expect(quickest(30_000) / Math.max(quickest(3_000), 1)).toBeLessThan(60);
   });
 });
 
