@@ -42,22 +42,21 @@ export async function measureTakeover(stage: Stage): Promise<Row[]> {
   };
   const rows = [
     rowOf("takeover after kill -9", `lease ${LEASE_MS} ms`, await standstills(killed), LEASE_MS),
-    rowOf("drain hand-over, after the grace", `grace ${GRACE_MS} ms`, await standstills(drained), GRACE_MS),
+    rowOf("drain hand-over, grace included", `grace ${GRACE_MS} ms`, await standstills(drained), GRACE_MS),
   ];
   await killPod(stays);
   return rows;
 }
 
 function rowOf(what: string, beside: string, times: number[], allowedMs: number): Row {
-  const beyond = times.map((time) => time - allowedMs);
-  const worst = Math.max(...beyond);
+  const worst = Math.max(...times);
   return {
     what: `${what}, ${times.length} runs`,
     beside,
-    ours: `${beside.split(" ")[0]} + ${ms(median(beyond))}, worst + ${ms(worst)}`,
-    ratio: Math.max(...times) / allowedMs,
+    ours: `${ms(median(times))}, worst ${ms(worst)}`,
+    ratio: worst / allowedMs,
     bar: `≤ ${beside.split(" ")[0]} + ${BAR_MS} ms`,
-    kept: worst <= BAR_MS,
+    kept: worst <= allowedMs + BAR_MS,
   };
 }
 
