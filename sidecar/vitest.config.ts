@@ -9,6 +9,8 @@ export default defineConfig({
           name: "unit",
           include: ["src/**/*.test.ts", "test/meta/**/*.test.ts"],
           environment: "node",
+          // A deadline for what hangs, not for what a busy machine makes slow.
+          testTimeout: 60_000,
         },
       },
       {
@@ -18,7 +20,7 @@ export default defineConfig({
           exclude: ["test/meta/**"],
           environment: "node",
           globalSetup: ["test/support/shared-postgres.ts"],
-          testTimeout: 30_000,
+          testTimeout: 90_000,
           hookTimeout: 60_000,
         },
       },
