@@ -22,6 +22,17 @@ export interface LoadStream {
   destroy(): void;
 }
 
+/** There was no stream but another answer. */
+export class RefusedError extends Error {
+  readonly status: number;
+
+  constructor(status: number, body: string) {
+    super(`no stream but ${status} ${body.slice(0, 300)}`);
+    this.name = "RefusedError";
+    this.status = status;
+  }
+}
+
 export interface LoadOptions {
   lastEventId?: number;
   /** The response is not read, down to its socket, before this settles. */
@@ -51,10 +62,7 @@ export class LoadClient {
     };
     const sent = request(call.url, { method: "POST", headers, agent: this.#agent }, (response) => {
       if (response.headers["content-type"]?.startsWith("text/event-stream") !== true) {
-        void readText(response).then(
-          (text) => fail(new Error(`no stream but ${response.statusCode} ${text.slice(0, 300)}`)),
-          fail,
-        );
+        void readText(response).then((text) => fail(new RefusedError(response.statusCode ?? 0, text)), fail);
         return;
       }
       const reading = new Reading(options, begun.resolve);
