@@ -90,10 +90,16 @@ function draftCreation(
 
 type Draft = ReturnType<typeof draftCreation>;
 
+const FEED_HOLD_MS = 1_000;
+
 function announceCreation(context: FlowContext, recorder: TaskRecorder, draft: Draft, promoted: string | null): void {
   const { event, creation } = draft;
   const { taskId, epoch } = recorder;
   const terminal = creation.end !== null && recorder.state !== "input-required" && isAtRest(recorder.state);
+  // Whoever waits here for the turn opens the task's feed in a moment: held open until then, it has the first events in
+  // memory, and none of them is read back.
+  const held = creation.end === null && context.board.isWatched(creation.turnId) ? context.feeds.open(taskId) : null;
+  if (held) void context.clock.sleep(FEED_HOLD_MS).then(() => held.close());
   context.feeds.committed(taskId, [{ generation: 1, epoch, kind: event.kind, payload: event.payload, terminal }]);
   context.metrics.eventsRecorded(1);
   if (creation.end) {

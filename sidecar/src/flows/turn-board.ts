@@ -68,6 +68,11 @@ export class TurnBoard {
     if (progress.kind !== "pending") this.#relay.publishTurn({ turnId });
   }
 
+  /** Whether anybody here waits for the turn. */
+  isWatched(turnId: string): boolean {
+    return this.#entries.has(turnId);
+  }
+
   /** The turn went on elsewhere (this instance was deposed): local watchers follow its row from here on. */
   handOff(turnId: string): void {
     const entry = this.#entries.get(turnId);
