@@ -82,7 +82,7 @@ export class PeerWatcher {
   }
 
   async #claim(found: { silent: string[]; predecessors: string[]; told: boolean }): Promise<void> {
-    const { clock, settings, store, log } = this.#context;
+    const { clock, settings, log } = this.#context;
     const { silent, predecessors, told } = found;
     const idle = silent.length === 0 && predecessors.length === 0 && !told;
     if (!this.#deps.mayClaim() || (idle && clock.monotonicMs() - this.#lastClaimMs < IDLE_CLAIM_MS)) return;
@@ -98,7 +98,7 @@ export class PeerWatcher {
     this.#claimable ||= count >= CLAIM_LIMIT;
     const gone = [...silent, ...predecessors];
     if (gone.length > 0) this.#deps.onFailedCalls(await recovery.failOrphanedCalls(gone));
-    // Its work is taken; the row would only be read again and again.
-    if (count === 0) await Promise.all(predecessors.map((id) => store.removeInstance(id)));
+    // Once their work is taken the rows would only be read again and again. What is locked at this moment is not taken yet.
+    if (count === 0 && predecessors.length > 0) await recovery.forgetInstances(predecessors);
   }
 }

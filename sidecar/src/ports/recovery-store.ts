@@ -88,6 +88,11 @@ export interface RecoveryStore {
   /** Turns assigned to an instance that is gone and that no claim covers (calls): ended as failed. Returns their ids. */
   failOrphanedCalls(from: string[]): Promise<string[]>;
   /**
+   * Deletes the rows of those that hold neither an unfinished task nor a turn that has not ended; the others stay: with the
+   * row goes the knowledge of whose pod they ran in.
+   */
+  forgetInstances(ids: string[]): Promise<void>;
+  /**
    * Deletes finished tasks past their retention with all that hangs on them, ended turns past the idempotency window
    * and rows of instances long gone, at most `limit` of each (P12).
    */

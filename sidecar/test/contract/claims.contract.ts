@@ -158,6 +158,20 @@ export function describeClaims(open: OpenStore): void {
       expect(await store.readTask(taskId)).toMatchObject({ agentTaskId: taskId });
     });
 
+    it("P4: is not cut off from its pod: a predecessor is forgotten once it holds nothing any more", async () => {
+      const store = await open();
+      await store.registerInstance({ id: "a", podName: "", podUid: POD }, LEASE_MS);
+      const { taskId, turnId } = await startTask(store);
+      await store.append([endingWrite(taskId, 1, turnId)]);
+      await store.registerInstance({ id: "b", podName: "", podUid: POD }, LEASE_MS);
+      const known = async () => (await store.readPulses()).map(({ id }) => id).sort();
+      await store.forgetInstances(["a"]);
+      expect(await known()).toEqual(["a", "b"]);
+      expect(await store.claimTask(taskId, claimer)).toMatchObject({ samePod: true });
+      await store.forgetInstances(["a"]);
+      expect(await known()).toEqual(["b"]);
+    });
+
     it("that waits for input is its successor's in the same pod, whose agent knows it, and nobody else's", async () => {
       const store = await open();
       await store.registerInstance({ id: "a", podName: "", podUid: POD }, LEASE_MS);

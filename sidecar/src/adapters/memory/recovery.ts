@@ -103,6 +103,15 @@ export class MemoryRecovery implements RecoveryStore {
     return calls.map(({ id }) => id);
   }
 
+  async forgetInstances(ids: string[]): Promise<void> {
+    const { instances, tasks, turns } = this.record;
+    for (const id of ids) {
+      const unfinished = [...tasks.values()].some((task) => task.owner === id && !isFinished(task));
+      const live = [...turns.values()].some((turn) => turn.instance === id && isLive(turn));
+      if (!unfinished && !live) instances.remove(id);
+    }
+  }
+
   async sweep(retentionSeconds: number, limit: number): Promise<{ tasks: number; turns: number; instances: number }> {
     const { tasks, turns, instances, pushConfigs } = this.record;
     const nowMs = this.record.clock.monotonicMs();

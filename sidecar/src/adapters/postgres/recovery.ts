@@ -8,6 +8,7 @@ import { claimTasks } from "./sql/claim-tasks.ts";
 import { claimTurns } from "./sql/claim-turns.ts";
 import type { Claimer } from "./sql/claimable.ts";
 import { failCalls, goneInstances } from "./sql/fail-calls.ts";
+import { forgetInstances } from "./sql/forget-instances.ts";
 import { liveStates } from "./sql/fragments.ts";
 import { findGone } from "./sql/find-gone.ts";
 import { type Claimed, readClaimedTasks, readClaimedTurns } from "./sql/read-claims.ts";
@@ -44,6 +45,10 @@ export function recoveryStore(scope: Scope): RecoveryStore {
       writing(async () => {
         const failed = await failCalls(prisma, { agent, windowSeconds }, goneInstances(agent, from));
         return failed.map(({ id }) => id);
+      }),
+    forgetInstances: (ids) =>
+      writing(async () => {
+        await forgetInstances(prisma, agent, ids);
       }),
     sweep: (retentionSeconds, limit) =>
       writing(async () => ({
