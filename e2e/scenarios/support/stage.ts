@@ -3,6 +3,7 @@ import pg from "pg";
 import { expect, inject } from "vitest";
 import { createDatabase } from "../../../sidecar/test/support/database.ts";
 import { waitFor } from "../../../sidecar/test/support/wait.ts";
+import { emptyRecord, untilAtRest } from "./at-rest.ts";
 import { Checker } from "./checker.ts";
 import type { Call } from "./checker-wire.ts";
 import { callOf, sendParams } from "./checker-wire.ts";
@@ -115,7 +116,7 @@ export async function openStage(start: StageStart): Promise<Stage> {
       await compareReplicas(pool, { fleet, checker, subject });
       await checker.verifyRecord();
       const { violations } = checker;
-      await empty(pool, fleet.agentKey);
+      await emptyRecord(pool, fleet.agentKey);
       checker = openChecker();
       await Promise.all(
         fleet.pods.map((pod) => pod.start(pod.runs("agent") ? "sidecar" : pod.runs("sidecar") ? "agent" : "pod")),
@@ -128,26 +129,6 @@ export async function openStage(start: StageStart): Promise<Stage> {
       await database?.drop();
     },
   };
-}
-
-const AT_REST = ["completed", "failed", "canceled", "rejected", "input-required"];
-
-/** Nothing is left working and no turn is left in flight (P4). */
-export async function untilAtRest(pool: pg.Pool, agentKey: string, deadlineMs = 10_000): Promise<void> {
-  let open: unknown[] = [];
-  await waitFor(
-    async () => {
-      const { rows } = await pool.query(
-        `select 'task' as kind, id, state, owner, attempt from task where agent = $1 and state <> all($2)
-         union all
-         select 'turn', id, state, instance, attempt from turn where agent = $1 and state not in ('done', 'failed')`,
-        [agentKey, AT_REST],
-      );
-      open = rows;
-      return rows.length === 0;
-    },
-    { deadlineMs, intervalMs: 30, message: () => `P4: left over are ${JSON.stringify(open)}` },
-  );
 }
 
 /** P1: the same Task from every replica that runs. */
@@ -168,11 +149,5 @@ async function compareReplicas(
     if (new Set(texts).size !== 1) checker.violate("P1", `at rest the replicas say ${texts.join(" and ")}`);
     const task = texts[0] ?? "{}";
     checker.shownTask({ reader: "at rest", taskId: id, task, generation: null, notBefore: checker.headOf(id) });
-  }
-}
-
-async function empty(pool: pg.Pool, agentKey: string): Promise<void> {
-  for (const table of ["task_event", "turn", "task"]) {
-    await pool.query(`delete from ${table} where agent = $1`, [agentKey]);
   }
 }

@@ -1,0 +1,258 @@
+/** The clients of a run: careful ones, who come back, and who tell the checker whatever they are shown. */
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Checker } from "../scenarios/support/checker.ts";
+import { isTerminalState, readResult } from "../scenarios/support/checker-wire.ts";
+import type { ClientSite, StreamOutcome } from "../scenarios/support/persistent-client.ts";
+import { foldedText, PersistentClient, taskIdIn, taskIdOf, taskText } from "../scenarios/support/persistent-client.ts";
+import type { Subject } from "../scenarios/support/subject.ts";
+import type { ChaosPlan, Conversation, Opening } from "./plan.ts";
+import type { World } from "./world.ts";
+
+/** A connection that says nothing for so long is given up: paused and half-open peers do not close theirs. */
+const IDLE_MS = 3_000;
+const PATIENCE_MS = 45_000;
+/** A refused subscription of a task that is finished, and nothing had been read of it. */
+const FINISHED = new Set([-32004]);
+const CANCEL_AGAIN_MS = 500;
+
+/** Messages that were sent, for the audit. */
+export interface SentMessage {
+  messageId: string;
+  conversation: string;
+}
+
+/** Resolves when every client has what it came for, or has given up. Never rejects for what a pod did wrong. */
+export async function playClients(world: World, plan: ChaosPlan, checker: Checker): Promise<SentMessage[]> {
+  const sent: SentMessage[] = [];
+  const site: ClientSite = {
+    urls: () => world.fleet.pods.map((pod) => pod.url),
+    agent: world.subject.agent,
+    dialect: world.subject.dialect,
+    checker,
+    idleMs: IDLE_MS,
+    patienceMs: PATIENCE_MS,
+  };
+  await Promise.all(
+    plan.conversations.map(async (conversation, n) => {
+      await sleep(conversation.atMs);
+      await new Player({ site, subject: world.subject, sent }, `c${n}`, conversation).play();
+    }),
+  );
+  return sent;
+}
+
+interface Scene {
+  site: ClientSite;
+  subject: Subject;
+  sent: SentMessage[];
+}
+
+class Player {
+  readonly #scene: Scene;
+  readonly #name: string;
+  readonly #conversation: Conversation;
+  readonly #followers: Promise<void>[] = [];
+  #followed = false;
+
+  constructor(scene: Scene, name: string, conversation: Conversation) {
+    this.#scene = scene;
+    this.#name = `${name} ${conversation.opening.kind}`;
+    this.#conversation = conversation;
+  }
+
+  async play(): Promise<void> {
+    await this.#open(this.#conversation.opening);
+    await Promise.all(this.#followers);
+  }
+
+  async #open(opening: Opening): Promise<void> {
+    switch (opening.kind) {
+      case "stream":
+        return this.#expectCount(await this.#stream(countText(opening)), opening.total);
+      case "call":
+        return void (await this.#call(`slow ${opening.workMs}`));
+      case "non-blocking":
+        return this.#poll(opening);
+      case "silent": {
+        const word = this.#scene.subject.agent === "raw" ? "slow" : "silent";
+        return this.#expectCompleted((await this.#stream(`${word} ${opening.workMs}`)).state);
+      }
+      case "question":
+        return this.#ask(opening);
+      case "cancelled":
+        return this.#cancel(opening.afterMs);
+      case "doubled":
+        return this.#double(opening.workMs);
+      case "message":
+        return this.#message();
+    }
+  }
+
+  /** A stream to its end; whoever follows the task begins with its first event. */
+  async #stream(
+    text: string,
+    options: { taskId?: string; pod?: number; onTask?: (id: string) => void } = {},
+  ): Promise<StreamOutcome> {
+    const { onTask, pod = this.#conversation.pod, ...rest } = options;
+    const outcome = await this.#client().stream(text, {
+      ...rest,
+      pod,
+      messageId: this.#newMessage(),
+      onEvent: (event) => {
+        if (event.generation === 0) return;
+        onTask?.(taskIdOf(event));
+        this.#follow(taskIdOf(event));
+      },
+    });
+    if (outcome.refused) this.#violate("P4", `refused with ${outcome.refused.code}: ${outcome.refused.message}`);
+    return outcome;
+  }
+
+  async #call(
+    text: string,
+    options: { taskId?: string; messageId?: string; pod?: number } = {},
+  ): Promise<string | null> {
+    const { messageId = this.#newMessage(), pod = this.#conversation.pod, ...rest } = options;
+    const { envelope } = await this.#client().send(text, { ...rest, messageId, pod });
+    if (envelope.kind !== "result") {
+      this.#violate("P4", `"${text}" was answered with ${JSON.stringify(envelope)}`);
+      return null;
+    }
+    this.#expectCompleted(readResult(envelope.result).state, envelope.result);
+    return taskIdIn(envelope);
+  }
+
+  async #poll(opening: Extract<Opening, { kind: "non-blocking" }>): Promise<void> {
+    const { pod } = this.#conversation;
+    const messageId = this.#newMessage();
+    const { envelope } = await this.#client().send(countText(opening), { messageId, pod, nonBlocking: true });
+    const taskId = taskIdIn(envelope);
+    if (taskId === "") return this.#violate("P4", `answered with ${JSON.stringify(envelope)}`);
+    this.#follow(taskId);
+    const untilMs = performance.now() + PATIENCE_MS;
+    for (let n = 0; ; n += 1) {
+      const task = await this.#client().get(taskId, pod + n);
+      const state = task === null ? null : readResult(task).state;
+      if (task === null) return this.#violate("P1", `the task is not found through pod ${pod + n}`);
+      if (isTerminalState(state)) {
+        this.#expectCompleted(state, task);
+        const text = taskText(task);
+        if (state === "completed" && text !== countedTo(opening.total)) this.#violate("P4", `counted "${text}"`);
+        return;
+      }
+      if (performance.now() > untilMs) return this.#violate("P4", `still ${state} after ${PATIENCE_MS} ms`);
+      await sleep(200);
+    }
+  }
+
+  async #ask(opening: Extract<Opening, { kind: "question" }>): Promise<void> {
+    const asked = await this.#stream("ask");
+    if (asked.state === "failed") return this.#expectCompleted("failed", asked.events.at(-1)?.result);
+    if (asked.state !== "input-required") return this.#violate("P4", `asked, and is ${asked.state}`);
+    // The agent goes to rest a moment after its question.
+    await sleep(50 + opening.answerAfterMs);
+    const answer = { taskId: asked.taskId ?? "", pod: this.#conversation.pod + 1 };
+    if (opening.how === "call") await this.#call("blue", answer);
+    else {
+      const { state, events } = await this.#stream("blue", answer);
+      this.#expectCompleted(state, events.at(-1)?.result);
+    }
+  }
+
+  async #cancel(afterMs: number): Promise<void> {
+    const known = Promise.withResolvers<string>();
+    let done = false;
+    const reading = this.#stream("wait-cancel", { onTask: known.resolve }).finally(() => {
+      done = true;
+      known.resolve("");
+    });
+    const taskId = await known.promise;
+    await sleep(afterMs);
+    for (let n = 1; !done && taskId !== ""; n += 1) {
+      await this.#client().cancel(taskId, this.#conversation.pod + n);
+      await Promise.race([reading, sleep(CANCEL_AGAIN_MS)]);
+    }
+    const { state, events } = await reading;
+    if (state !== "canceled") this.#expectExhausted(state, events.at(-1)?.result);
+  }
+
+  async #double(workMs: number): Promise<void> {
+    const messageId = this.#newMessage();
+    const text = `slow ${workMs}`;
+    const { pod } = this.#conversation;
+    const ids = await Promise.all([0, 1].map((n) => this.#call(text, { messageId, pod: pod + n })));
+    if (ids[0] !== ids[1]) this.#violate("P7", `one message, two tasks: ${ids.join(" and ")}`);
+  }
+
+  async #message(): Promise<void> {
+    const { pod } = this.#conversation;
+    const { envelope } = await this.#client().send("message", { messageId: this.#newMessage(), pod });
+    const kind = envelope.kind === "result" ? readResult(envelope.result).kind : null;
+    if (kind === "message") return;
+    // A message that could not be tried again became a failed task.
+    if (envelope.kind === "result") this.#expectExhausted(readResult(envelope.result).state, envelope.result);
+    else this.#violate("P4", `answered with ${JSON.stringify(envelope)}`);
+  }
+
+  #follow(taskId: string): void {
+    if (this.#followed) return;
+    this.#followed = true;
+    for (const pod of this.#conversation.followers) this.#followers.push(this.#followThrough(taskId, pod));
+  }
+
+  async #followThrough(taskId: string, pod: number): Promise<void> {
+    const client = new PersistentClient(this.#scene.site, `${this.#name} follower`);
+    const outcome = await client.follow(taskId, { pod });
+    const { refused, state, events } = outcome;
+    if (refused) {
+      const late = events.length === 0 && FINISHED.has(refused.code);
+      if (!late) this.#violate("P3", `a follower was refused with ${refused.code}: ${refused.message}`);
+      return;
+    }
+    const { opening } = this.#conversation;
+    if (state === "completed" && (opening.kind === "stream" || opening.kind === "non-blocking")) {
+      const text = foldedText(events);
+      if (text !== countedTo(opening.total)) this.#violate("P3", `a follower of ${taskId} counted "${text}"`);
+    }
+  }
+
+  #expectCount(outcome: StreamOutcome, total: number): void {
+    this.#expectCompleted(outcome.state, outcome.events.at(-1)?.result);
+    if (outcome.state !== "completed") return;
+    const text = foldedText(outcome.events);
+    if (text !== countedTo(total)) this.#violate("P4", `task ${outcome.taskId} counted "${text}"`);
+  }
+
+  #expectCompleted(state: string | null, shown = ""): void {
+    if (state !== "completed") this.#expectExhausted(state, shown);
+  }
+
+  /** The one other end: it was tried as often as allowed. */
+  #expectExhausted(state: string | null, shown = ""): void {
+    if (state === "failed" && shown.includes("as often as allowed")) return;
+    this.#violate("P4", `ended as ${state}: ${shown.slice(0, 500)}`);
+  }
+
+  #client(): PersistentClient {
+    return new PersistentClient(this.#scene.site, this.#name);
+  }
+
+  #newMessage(): string {
+    const messageId = randomUUID();
+    this.#scene.sent.push({ messageId, conversation: this.#name });
+    return messageId;
+  }
+
+  #violate(promise: string, what: string): void {
+    this.#scene.site.checker.violate(promise, `${this.#name}: ${what}`);
+  }
+}
+
+function countText({ total, everyMs }: { total: number; everyMs: number }): string {
+  return `count ${total} every ${everyMs}ms`;
+}
+
+function countedTo(last: number): string {
+  return Array.from({ length: last }, (_, n) => `${n + 1} `).join("");
+}
