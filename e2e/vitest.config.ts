@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-const LOAD = ["scenarios/load.test.ts", "scenarios/outages.test.ts"];
+const LOAD = ["scenarios/load.test.ts", "scenarios/outages*.test.ts"];
 
 /**
  * `parts` need nothing but Node and what they start themselves; `scenarios` run whole replicas against one Postgres and one nats-server of the run.

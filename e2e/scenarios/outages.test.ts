@@ -1,10 +1,9 @@
 /**
  * P3, P11 and I4 when something is away: NATS stopped, started or never there, Postgres restarted, killed or cutting
- * connections off, readers that do not read or that break off in the middle of an event.
+ * connections off.
  */
 import { randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { get, request } from "node:http";
+import { get } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -13,93 +12,13 @@ import { startNats } from "../../sidecar/test/support/nats.ts";
 import type { TestDatabase, TestPostgres } from "../../sidecar/test/support/postgres.ts";
 import { startPostgres } from "../../sidecar/test/support/postgres.ts";
 import { waitFor } from "../../sidecar/test/support/wait.ts";
-import { sliceMember } from "../agents/raw/raw-json.ts";
 import { migrateDatabase } from "../support/replica.ts";
-import type { Call, Envelope, Operation, Told } from "./support/checker-wire.ts";
-import { callOf, readEnvelope, readResult, sendParams } from "./support/checker-wire.ts";
+import { sendParams } from "./support/checker-wire.ts";
 import { Checker } from "./support/checker.ts";
-import type { Fleet, FleetStart } from "./support/fleet.ts";
-import { startFleet } from "./support/fleet.ts";
-import type { LoadOptions, LoadStream } from "./support/load-client.ts";
-import { LoadClient, residentMegabytes } from "./support/load-client.ts";
+import type { Site } from "./support/outage-site.ts";
+import { lastWords, openSite, taskOf } from "./support/outage-site.ts";
 import { planWalk } from "./support/random-walk-plan.ts";
 import { playConversations } from "./support/random-walk.ts";
-import { startTcpProxy } from "./support/tcp-proxy.ts";
-
-/** A fleet of the raw agent and the clients of these tests. */
-interface Site {
-  fleet: Fleet;
-  client: LoadClient;
-  stream(replica: number, text: string, options?: LoadOptions): LoadStream;
-  subscribe(replica: number, id: string, options?: LoadOptions): LoadStream;
-  call(replica: number, operation: Operation, params: object): Promise<Reply>;
-  /** How often each message reached an executor, by its text. */
-  starts(text: string): Promise<number>;
-  stop(): Promise<void>;
-}
-
-interface Reply {
-  status: number;
-  retryAfter: string | null;
-  envelope: Envelope;
-  told: Told | null;
-}
-
-async function openSite(start: Omit<FleetStart, "agent">): Promise<Site> {
-  // Nobody sends any more when a fleet is stopped: no reason to go on listening.
-  const fleet = await startFleet({ agent: "raw", ...start, env: { DRAIN_GRACE_MS: "0", ...start.env } });
-  const client = new LoadClient();
-  const callAt = (replica: number, operation: Operation, params: object): Call =>
-    callOf({ base: fleet.url(replica), agent: "raw", dialect: "1.0" }, operation, params);
-  return {
-    fleet,
-    client,
-    stream: (replica, text, options = {}) =>
-      client.stream(callAt(replica, "stream", sendParams("1.0", { text, messageId: randomUUID() })), {
-        expectEvent: expectChunk,
-        ...options,
-      }),
-    subscribe: (replica, id, options = {}) =>
-      client.stream(callAt(replica, "subscribe", { id }), { expectEvent: expectChunk, ...options }),
-    call: async (replica, operation, params) => {
-      const { url, headers, body } = callAt(replica, operation, params);
-      const response = await fetch(url, { method: "POST", headers, body });
-      const envelope = readEnvelope(await response.text());
-      const told = envelope.kind === "result" ? readResult(envelope.result) : null;
-      return { status: response.status, retryAfter: response.headers.get("retry-after"), envelope, told };
-    },
-    starts: async (text) => (await fleet.starts()).filter((start) => start.text === text).length,
-    stop: async () => {
-      client.close();
-      await fleet.stop();
-    },
-  };
-}
-
-/** What the sidecars have complained of. */
-function lastWords(site: Site): string {
-  return site.fleet.replicas
-    .map(({ name, sidecar }) => {
-      const lines = sidecar?.process.stdout.split("\n").filter((line) => !line.includes('"level":30')) ?? [];
-      return `${name}: ${lines
-        .map((line) => line.slice(0, 300))
-        .join("\n")
-        .slice(-3_000)}`;
-    })
-    .join("\n");
-}
-
-/** Chunk n of a counting task is its event n + 2. */
-function expectChunk(generation: number, data: string): string | null {
-  if (!data.includes('"artifactUpdate"')) return null;
-  return data.includes(`"text":"${generation - 2} "`) ? null : `generation ${generation} is ${data.slice(0, 300)}`;
-}
-
-async function taskOf(stream: LoadStream): Promise<string> {
-  const { taskId } = readResult(sliceMember(await stream.begun, ["result"]) ?? "{}");
-  if (taskId === null) throw new Error("the first event names no task");
-  return taskId;
-}
 
 async function generationOf(site: Site, replica: number, id: string): Promise<number> {
   const { envelope } = await site.call(replica, "get", { id });
@@ -311,122 +230,3 @@ describe("Postgres away", () => {
     await expectNothingLeft();
   });
 });
-
-describe("readers that do not read", () => {
-  const STUCK = 40;
-  const CHUNKS = 24_000;
-  const EVENTS = CHUNKS + 3;
-  let site: Site;
-
-  beforeAll(async () => {
-    // As in a small container: garbage is collected soon, so what the process keeps is what it needs.
-    site = await openSite({ replicas: 2, env: { NODE_OPTIONS: "--max-old-space-size=192" } });
-  });
-  afterAll(() => site?.stop());
-
-  async function memory(replica: number): Promise<number> {
-    const pid = site.fleet.replicas[replica]?.sidecar?.process.pid;
-    return residentMegabytes(await readFile(`/proc/${pid}/status`, "utf8"));
-  }
-
-  /** Streams a task through one replica and watches it through the other, where the stuck readers are too. */
-  async function streamAmong(stuck: number, hold: Promise<unknown>): Promise<{ seconds: number; stuck: LoadStream[] }> {
-    const startMs = performance.now();
-    const stream = site.stream(0, `blast ${CHUNKS}`);
-    const id = await taskOf(stream);
-    const held = Array.from({ length: stuck }, () => site.subscribe(1, id, { hold, lastEventId: 1 }));
-    const watcher = site.subscribe(1, id, { lastEventId: 1 });
-    for (const { faults, lastGeneration } of await Promise.all([stream.done, watcher.done])) {
-      expect({ faults, lastGeneration }).toEqual({ faults: [], lastGeneration: EVENTS });
-    }
-    return { seconds: (performance.now() - startMs) / 1000, stuck: held };
-  }
-
-  test("a stuck reader costs no memory, slows nobody down, and gets every event once it reads", {
-    timeout: 90_000,
-  }, async () => {
-    const { promise: reading, resolve: read } = Promise.withResolvers<void>();
-    const alone = await streamAmong(0, reading);
-    const before = await memory(1);
-    const among = await streamAmong(STUCK, reading);
-    const after = await memory(1);
-    const [some, others] = [among.stuck.slice(0, 4), among.stuck.slice(4)];
-    for (const stream of others) stream.destroy();
-    read();
-    const results = await Promise.all(some.map((stream) => stream.done));
-
-    const numbers = { aloneSeconds: alone.seconds, amongSeconds: among.seconds, before, after };
-    console.log(`${STUCK} stuck readers of ${EVENTS} events: ${JSON.stringify(numbers)}`);
-    expect(
-      results.map(({ faults, firstGeneration, lastGeneration }) => ({ faults, firstGeneration, lastGeneration })),
-    ).toEqual(some.map(() => ({ faults: [], firstGeneration: 2, lastGeneration: EVENTS })));
-    // Garbage comes and goes. A queue per reader would hold what the sockets do not take, some 220 MB, and end the process.
-    expect(after - before, "megabytes more than without stuck readers").toBeLessThan(220);
-    expect(among.seconds).toBeLessThan(alone.seconds * 8 + 15);
-  });
-
-  test("P3: connections that break in the middle of an event are resumed without loss or repetition", async () => {
-    const stream = site.stream(0, "blast 3000");
-    const id = await taskOf(stream);
-    let cursor = 1;
-    let torn = 0;
-    for (let n = 0; cursor < 2_000; n += 1) {
-      const broken = await readUntilCut(site.fleet.url(n % 2), { id, cursor, bytes: 5_000 + 997 * n });
-      torn += broken.torn ? 1 : 0;
-      cursor = broken.cursor;
-    }
-    expect(torn).toBeGreaterThan(5);
-    const rest = await site.subscribe(1, id, { lastEventId: cursor }).done;
-    expect(rest).toMatchObject({ faults: [], firstGeneration: cursor + 1, lastGeneration: 3_003 });
-    expect((await stream.done).faults).toEqual([]);
-  });
-});
-
-/** Subscribes over a connection that is cut after so many bytes; tells the last whole event and whether one was torn. */
-async function readUntilCut(
-  base: string,
-  { id, cursor, bytes }: { id: string; cursor: number; bytes: number },
-): Promise<{ cursor: number; torn: boolean }> {
-  const proxy = await startTcpProxy({
-    targetPort: Number(new URL(base).port),
-    tap: () => {
-      let left = bytes;
-      return (received, send) => {
-        const passed = received.subarray(0, left);
-        left -= passed.length;
-        send(passed);
-        if (left === 0) proxy.end();
-      };
-    },
-  });
-  const { url, headers, body } = callOf(
-    { base: `http://127.0.0.1:${proxy.port}`, agent: "raw", dialect: "1.0" },
-    "subscribe",
-    { id },
-  );
-  try {
-    return await new Promise((resolve, reject) => {
-      let text = "";
-      const sent = request(
-        url,
-        { method: "POST", headers: { ...headers, "last-event-id": String(cursor) } },
-        (response) => {
-          response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
-          response
-            .on("error", () => undefined)
-            .on("close", () => {
-              const whole = text.lastIndexOf("\n\n") + 2;
-              const ids = [...text.slice(0, whole).matchAll(/^id: (\d+)$/gm)].map((match) => Number(match[1]));
-              const wrong = ids.find((generation, n) => generation !== cursor + 1 + n);
-              if (wrong === undefined) resolve({ cursor: cursor + ids.length, torn: text.length > whole });
-              else reject(new Error(`generation ${wrong} among ${ids.join(" ")}`));
-            });
-        },
-      );
-      sent.on("error", reject);
-      sent.end(body);
-    });
-  } finally {
-    await proxy.close();
-  }
-}
