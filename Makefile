@@ -1,7 +1,7 @@
 # One word per thing a person does here. Everything starts what it needs on random ports and stops it again.
 SHELL := /bin/bash
 
-.PHONY: setup test lint demo bench cluster-tools e2e clean
+.PHONY: setup test lint demo bench chaos cluster-tools e2e clean
 
 setup: ## Node packages, a Postgres and a nats-server, where they are missing
 	@.ci/setup
@@ -16,6 +16,10 @@ lint: setup ## format, lint rules and types only
 demo: setup ## three replicas of an unmodified agent behaving as one (KEEP=1 leaves them running)
 	npx turbo run build --filter=durable-agent-sidecar
 	@npm run -s demo -w e2e
+
+chaos: setup ## random faults under load (RUNS=200 REPLICAS=2; SEED=… AGENT=… plays one run again)
+	npx turbo run build --filter=durable-agent-sidecar
+	@RUNS=$(RUNS) REPLICAS=$(REPLICAS) SEED=$(SEED) AGENT=$(AGENT) npm run -s chaos -w e2e
 
 bench: setup ## the sidecar beside its peers and its floors
 	npx turbo run build --filter=durable-agent-sidecar

@@ -1,5 +1,6 @@
 /** Does to a world what a plan says, and puts everything right again. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { waitFor } from "../../sidecar/test/support/wait.ts";
 import type { Fault, TimedFault } from "./plan.ts";
 import type { World } from "./world.ts";
 
@@ -66,7 +67,7 @@ export class FaultInjector {
     return this.#turnstile(pod).pass(async () => {
       await this.#pod(pod).signal("pod", "SIGCONT");
       await this.#pod(pod).terminate(10_000);
-      await this.#pod(pod).start("pod");
+      await this.#pod(pod).start("pod", "live");
     });
   }
 
@@ -112,7 +113,7 @@ export class FaultInjector {
     const target = this.#pod(pod);
     return this.#turnstile(pod).pass(async () => {
       const [agent, sidecar] = [target.runs("agent"), target.runs("sidecar")];
-      if (!agent || !sidecar) await target.start(agent ? "sidecar" : sidecar ? "agent" : "pod");
+      if (!agent || !sidecar) await target.start(agent ? "sidecar" : sidecar ? "agent" : "pod", "live");
     });
   }
 
@@ -124,6 +125,8 @@ export class FaultInjector {
       nats.refuse(false);
     }
     await Promise.all(fleet.pods.map((_, pod) => this.#restore(pod)));
+    const ready = async () => (await Promise.all(fleet.pods.map((pod) => pod.ready()))).every(Boolean);
+    await waitFor(ready, { deadlineMs: 20_000, intervalMs: 50, message: "all pods are ready again" });
   }
 
   #pod(pod: number) {

@@ -22,6 +22,8 @@ export interface RunReport {
   /** Messages that were tried more than once. */
   retried: number;
   seconds: number;
+  /** The record as it was at the end, where a promise was broken. */
+  record: string | null;
 }
 
 /** Takeover, the longest backoff between attempts and the longest work together, generously. */
@@ -37,6 +39,7 @@ export async function playRun(world: World, seed: number, size: Omit<ChaosSize, 
   await untilAtRest(pool, fleet.agentKey, REST_MS).catch((error: unknown) => checker.violate("P4", String(error)));
   const counts = await audit(world, checker, sent);
   const record = await checker.verifyRecord();
+  const kept = checker.violations.length === 0 ? null : await dumpRecord(world);
   await emptyRecord(pool, fleet.agentKey);
   // The rows of the dead would be read by the living, run after run.
   await pool.query("delete from instance where agent = $1 and lease_until < now() - interval '10 s'", [fleet.agentKey]);
@@ -46,9 +49,24 @@ export async function playRun(world: World, seed: number, size: Omit<ChaosSize, 
     faults: plan.faults.map(describeFault),
     ...record,
     ...counts,
+    record: kept,
     shown: checker.shownEvents,
     seconds: (performance.now() - startedMs) / 1000,
   };
+}
+
+/** Every row of the agent, one JSON text a line. */
+async function dumpRecord({ pool, fleet }: World): Promise<string> {
+  const { rows } = await pool.query<{ row: string }>(
+    `select to_jsonb(r)::text as row from instance r where agent = $1
+     union all select to_jsonb(r)::text from task r where agent = $1
+     union all select to_jsonb(r)::text from turn r where agent = $1
+     union all select row from (
+       select to_jsonb(r)::text as row from task_event r where agent = $1 order by task_id, generation
+     ) events`,
+    [fleet.agentKey],
+  );
+  return rows.map(({ row }) => `${row}\n`).join("");
 }
 
 /** One line about a run. */

@@ -6,7 +6,9 @@ import { attempt, describeError } from "./client.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Flavour } from "./flavour.ts";
 import { gather, narrate, readUntil, shortId } from "./narrate.ts";
+import { outliveAPod } from "./crash-scene.ts";
 import { resumeAcrossReplicas } from "./resume-scene.ts";
+import { restartEverything } from "./rolling-scene.ts";
 import { playScenes } from "./scenes.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -33,7 +35,15 @@ export async function playWith(timeline: Timeline, flavour: Flavour, fleet: Flee
     await flavour.connect(three.url),
   ] as const;
   const stage = { timeline, flavour, fleet, clients };
-  await playScenes(stage, [readAnywhere, throughTheBalancer, cancelAnywhere, answerAnywhere, resumeAcrossReplicas]);
+  await playScenes(stage, [
+    readAnywhere,
+    throughTheBalancer,
+    cancelAnywhere,
+    answerAnywhere,
+    resumeAcrossReplicas,
+    outliveAPod,
+    restartEverything,
+  ]);
 }
 
 async function readAnywhere({ timeline, fleet, clients }: Stage): Promise<void> {

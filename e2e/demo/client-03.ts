@@ -75,6 +75,7 @@ function seenEvent(event: WireEvent): Seen {
         contextId: event.contextId,
         state: event.status.state,
         text: "",
+        said: event.status.message ? textOf(event.status.message.parts) : "",
       };
     case "artifact-update":
       return {
@@ -83,6 +84,7 @@ function seenEvent(event: WireEvent): Seen {
         contextId: event.contextId,
         state: null,
         text: textOf(event.artifact.parts),
+        continues: event.append === true,
       };
   }
 }

@@ -84,11 +84,13 @@ function seenEvent({ payload }: StreamResponse): Seen | null {
       return seenMessage(payload.value);
     case "statusUpdate": {
       const { taskId, contextId, status } = payload.value;
-      return { kind: "status", taskId, contextId, state: stateName(status?.state), text: "" };
+      const said = status?.message ? textOf(status.message.parts) : "";
+      return { kind: "status", taskId, contextId, state: stateName(status?.state), text: "", said };
     }
     case "artifactUpdate": {
-      const { taskId, contextId, artifact } = payload.value;
-      return { kind: "artifact", taskId, contextId, state: null, text: artifact ? textOf(artifact.parts) : "" };
+      const { taskId, contextId, artifact, append } = payload.value;
+      const text = artifact ? textOf(artifact.parts) : "";
+      return { kind: "artifact", taskId, contextId, state: null, text, continues: append };
     }
     case undefined:
       return null;

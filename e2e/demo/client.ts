@@ -15,6 +15,19 @@ export interface Seen {
   state: string | null;
   /** All text in it: the artifact's parts, or for a task the texts of its artifacts. */
   text: string;
+  /** The message in a status, "" without one. */
+  said?: string;
+  /** Of an artifact: whether it goes on with what is there instead of replacing it. */
+  continues?: boolean;
+}
+
+/** The text of the artifact as a client has it after these events, where the task has only one. */
+export function foldText(seen: readonly Seen[]): string {
+  return seen.reduce((text, one) => {
+    if (one.kind === "task") return one.text;
+    if (one.kind !== "artifact") return text;
+    return one.continues === true ? text + one.text : one.text;
+  }, "");
 }
 
 /** Which task a message belongs to. */

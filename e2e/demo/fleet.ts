@@ -9,11 +9,16 @@ import type { Flavour } from "./flavour.ts";
 
 export interface Fleet {
   readonly balancer: Balancer;
+  /** As they are at this moment. */
   readonly replicas: readonly [Replica, Replica, Replica];
   /** The task ids for which a cancel reached the executor of this replica. */
   canceledIn(replica: Replica): Promise<string[]>;
   /** The texts of the messages the executor of this replica was started with. */
   startedIn(replica: Replica): Promise<string[]>;
+  /** SIGKILL to agent and sidecar at once. The balancer goes on sending to it until it has been told. */
+  kill(replica: Replica): Promise<void>;
+  /** One more replica in the place of this one: it serves as soon as it is ready, what it replaces until it is stopped. */
+  replace(replica: Replica): Promise<Replica>;
   stop(): Promise<void>;
 }
 
@@ -45,11 +50,23 @@ export async function startFleet({ flavour, backing, directory }: FleetStart): P
   try {
     const replicas = await Promise.all([start("replica-1"), start("replica-2"), start("replica-3")]);
     balancer.setBackends(replicas);
+    let started = replicas.length;
     return {
       balancer,
       replicas,
       canceledIn: async (replica) => (await readRecords(logOf("cancel", replica.name))).map((one) => one.taskId),
       startedIn: async (replica) => (await readRecords(logOf("start", replica.name))).map((one) => one.text),
+      kill: async (replica) => {
+        const processes = [replica.sidecar?.process, replica.agent.process];
+        for (const one of processes) one?.kill("SIGKILL");
+        await Promise.all(processes.map((one) => one?.exited));
+      },
+      replace: async (replica) => {
+        const fresh = await start(`replica-${++started}`);
+        const index = replicas.indexOf(replica);
+        replicas[index] = fresh;
+        return fresh;
+      },
       stop: async () => {
         await balancer.close();
         await Promise.all(replicas.map((replica) => replica.stop()));

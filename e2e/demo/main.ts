@@ -24,6 +24,10 @@ import { flavours } from "./flavour.ts";
 import { Timeline } from "./timeline.ts";
 import { printCallsToTry } from "./try-it.ts";
 
+/** Shorter than the defaults, so that nobody has to wait long for what follows a crash. */
+const LEASE_MS = 2_000;
+const GRACE_MS = 2_000;
+
 /** What has to be undone at the end, the last first. */
 class CleanUp {
   readonly #steps: (() => Promise<unknown>)[] = [];
@@ -91,7 +95,9 @@ async function startBacking(cleanUp: CleanUp): Promise<Omit<Backing, "agentKey">
   cleanUp.add(() => nats.close());
   const database = await postgres.createDatabase();
   await migrateDatabase(database.url);
-  return { databaseUrl: database.url, natsUrl: nats.url, secretKey: randomBytes(32).toString("base64") };
+  const secretKey = randomBytes(32).toString("base64");
+  const env = { LEASE_MS: String(LEASE_MS), DRAIN_GRACE_MS: String(GRACE_MS) };
+  return { databaseUrl: database.url, natsUrl: nats.url, secretKey, env };
 }
 
 /** 0 only if every expectation held. */

@@ -42,7 +42,7 @@ function describe(seen: Seen): string {
     case "task":
       return `Task ${shortId(seen.taskId)} ${seen.state}${seen.text === "" ? "" : `, so far "${seen.text.trim()}"`}`;
     case "status":
-      return `status ${seen.state}`;
+      return `status ${seen.state}${seen.said?.includes("restarted") === true ? `: "${seen.said}"` : ""}`;
     case "message":
       return `Message "${seen.text}"`;
     case "artifact":

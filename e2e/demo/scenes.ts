@@ -4,7 +4,7 @@ import { attempt, describeError } from "./client.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** Longer than any scene takes on a slow machine. */
-const SCENE_DEADLINE_MS = 30_000;
+const SCENE_DEADLINE_MS = 90_000;
 
 export async function playScenes<S extends { timeline: Timeline }>(
   stage: S,

@@ -62,6 +62,8 @@ export interface SidecarStart extends Backing {
   /** Default: any free ports. Fixed ones are for restarts. */
   port?: number;
   adminPort?: number;
+  /** `live`: it listens. Default `ready`: its agent and its database have answered too. */
+  until?: "live" | "ready";
 }
 
 export interface RunningSidecar extends RunningProcess {
@@ -111,11 +113,12 @@ async function launchSidecar(start: SidecarStart): Promise<RunningSidecar> {
     },
   });
   const adminUrl = `http://127.0.0.1:${adminPort}`;
-  const lastWords = () => `${child.name} is not ready: ${(child.stderr + child.stdout).slice(-2000)}`;
+  const lastWords = () =>
+    `${child.name} is not ${start.until ?? "ready"}: ${(child.stderr + child.stdout).slice(-2000)}`;
   await waitFor(
     async () => {
       if (!child.running) return true;
-      return (await fetch(`${adminUrl}/readyz`)).ok;
+      return (await fetch(`${adminUrl}/${start.until ?? "ready"}z`)).ok;
     },
     { deadlineMs: 20_000, intervalMs: 50, message: lastWords },
   );

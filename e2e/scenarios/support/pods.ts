@@ -50,6 +50,7 @@ export class Pod {
   #uid = randomUUID();
   #agent: RunningProcess | null = null;
   #sidecar: RunningSidecar | null = null;
+  readonly #sidecars: RunningSidecar[] = [];
 
   private constructor(start: PodStart, ports: { sidecar: number; admin: number; agent: number }) {
     this.#start = start;
@@ -72,9 +73,9 @@ export class Pod {
     return pod;
   }
 
-  /** What its sidecar has logged, over this process's life only. */
+  /** What its sidecars have logged, one after the other. */
   get log(): string {
-    return this.#sidecar?.process.stdout ?? "";
+    return this.#sidecars.map(({ process }) => process.stdout + process.stderr).join("");
   }
 
   get sidecarPid(): number {
@@ -97,7 +98,7 @@ export class Pod {
   }
 
   /** Starts what does not run. Both at once is a new pod; a sidecar alone is a restarted container of the same one. */
-  async start(part: PodPart): Promise<void> {
+  async start(part: PodPart, until: "live" | "ready" = "ready"): Promise<void> {
     const { agent, backing, name } = this.#start;
     if (part === "pod") this.#uid = randomUUID();
     if (part !== "sidecar" && !this.runs("agent"))
@@ -105,7 +106,8 @@ export class Pod {
     if (part === "agent" || this.runs("sidecar")) return;
     const { sidecar, admin } = this.#ports;
     const place = { agentUrl: this.agentUrl, podName: name, podUid: this.#uid, port: sidecar, adminPort: admin };
-    this.#sidecar = await startSidecar({ ...backing, ...place });
+    this.#sidecar = await startSidecar({ ...backing, ...place, until });
+    this.#sidecars.push(this.#sidecar);
   }
 
   /** SIGTERM to the sidecar as the kubelet sends it, then the agent's; resolves when both are gone. */
