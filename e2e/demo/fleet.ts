@@ -57,9 +57,9 @@ export async function startFleet({ flavour, backing, directory }: FleetStart): P
       canceledIn: async (replica) => (await readRecords(logOf("cancel", replica.name))).map((one) => one.taskId),
       startedIn: async (replica) => (await readRecords(logOf("start", replica.name))).map((one) => one.text),
       kill: async (replica) => {
-        const processes = [replica.sidecar?.process, replica.agent.process];
-        for (const one of processes) one?.kill("SIGKILL");
-        await Promise.all(processes.map((one) => one?.exited));
+        const processes = [replica.sidecar?.process, replica.agent.process].filter((one) => one !== undefined);
+        for (const one of processes) one.kill("SIGKILL");
+        await Promise.all(processes.map((one) => one.exited));
       },
       replace: async (replica) => {
         const fresh = await start(`replica-${++started}`);

@@ -31,7 +31,7 @@ export async function restartEverything(stage: Stage): Promise<void> {
     ...Array.from({ length: CALLERS }, () => repeat(done.signal, () => callOnce(client, tally))),
   ];
   timeline.note("client", `${STREAMS} streams "count ${NUMBERS}" and ${CALLERS} callers, through the balancer`);
-  for (const old of [...fleet.replicas]) {
+  for (const old of fleet.replicas.slice()) {
     const fresh = await fleet.replace(old);
     fleet.balancer.setBackends([...fleet.replicas, old]);
     timeline.note(old.name, `replaced by ${fresh.name}: SIGTERM`);
