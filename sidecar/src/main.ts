@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { pino } from "pino";
 import { ConfigError, loadConfig } from "./config.ts";
+import { loggedError } from "./logged-error.ts";
 import { startSidecar } from "./start-sidecar.ts";
 
 /** EX_CONFIG of sysexits.h. */
@@ -12,7 +13,12 @@ const STOP_MS = 3_000;
 
 async function main(): Promise<void> {
   const config = loadConfig(process.env, (path) => readFileSync(path, "utf8"));
-  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const log = pino({
+    level: config.logLevel,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    serializers: { err: (error: unknown) => loggedError(error) },
+  });
   // A bug in one request must not take the streams of all others with it.
   process.on("uncaughtException", (error) => log.error({ err: error }, "uncaught exception"));
   process.on("unhandledRejection", (error) => log.error({ err: error }, "unhandled rejection"));
