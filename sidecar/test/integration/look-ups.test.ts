@@ -76,6 +76,7 @@ it("appends, ends of turns and pages of the log read what they name, however man
   for (let after = 0; after < EVENTS; after += 20) await store.readEvents(long.taskId, after, 20, 1_000_000);
 
   const read = (await entriesReadAtRest()) - before;
-  // A look-up that reads all of the agent's tasks would make it 300 for each of the 120 writes.
-  expect(read).toBeLessThan(12 * 2 * WRITES + 4 * EVENTS + 4 * TASKS);
+  // Some thousands with what the server reads for itself. A look-up that reads all of the agent's tasks would make it 300
+  // for each of the writes, over 20 000.
+  expect(read).toBeLessThan((WRITES * TASKS) / 2);
 });
