@@ -75,11 +75,3 @@ async function dumpRecord({ pool, fleet }: World): Promise<string> {
   );
   return rows.map(({ row }) => `${row}\n`).join("");
 }
-
-/** One line about a run. */
-export function describeRun(report: RunReport): string {
-  const { seed, tasks, events, shown, turns, starts, retried, seconds, faults, violations } = report;
-  const verdict = violations.length === 0 ? "ok" : `${violations.length} VIOLATIONS`;
-  const counts = `${tasks} tasks, ${events} events, ${shown} shown, ${starts} starts for ${turns} messages, ${retried} tried again`;
-  return `seed ${seed}: ${verdict}; ${counts}; ${faults.length} faults; ${seconds.toFixed(1)} s`;
-}
