@@ -83,6 +83,28 @@ export function planChaos(seed: number, size: ChaosSize): ChaosPlan {
   };
 }
 
+/**
+ * The pods whose runs may be lost by what the plan does: a process of theirs ends, or the sidecar cannot renew its lease.
+ * Whatever else goes wrong, clocks, NATS and outages of Postgres included, costs nobody a run.
+ */
+export function harmedPods({ faults }: Pick<ChaosPlan, "faults">): Set<number> {
+  return new Set(
+    faults.flatMap(({ fault }) => {
+      switch (fault.kind) {
+        case "kill":
+        case "replace":
+          return [fault.pod];
+        case "pause":
+          return fault.part === "agent" ? [] : [fault.pod];
+        case "half-open":
+          return fault.of === "postgres" ? [fault.pod] : [];
+        default:
+          return [];
+      }
+    }),
+  );
+}
+
 const LONG_OUTAGE_MS = 60_000;
 /** It takes a minute, so few plans have it. */
 const PLANS_PER_OUTAGE = 25;
