@@ -111,7 +111,7 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
   const peers = new PeerWatcher(context, {
     mayClaim: () => instance.mayAct() && !drain.draining && presence.listening && profile.answered,
     onClaimed: (work) => taker.recover(work),
-    onFailedCalls: (turnIds) => {
+    onOrphansFailed: (turnIds) => {
       for (const turnId of turnIds) relay.publishTurn({ turnId });
     },
   });

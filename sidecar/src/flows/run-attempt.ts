@@ -35,6 +35,8 @@ export async function runAttempt(
   why: string | null,
 ): Promise<RunEnd> {
   const broken = await brokenAttempt(context, recorder);
+  // Canceled, or taken by somebody else, while it was prepared: no executor is started for nothing (I5, P6).
+  if (isUnwanted(recorder)) return "over";
   recorder.beginAttempt(turn.row.attempt);
   if (why !== null) recorder.record([restartStatus(context, recorder, why)], { rests: false });
   if (broken) {

@@ -61,6 +61,7 @@ async function nextAttempt(
     samePod: true,
     agentSays: end === "gone" ? "gone" : "unreachable",
   });
+  if (decision.kind === "leave") return null;
   if (decision.kind === "fail") {
     await endRun(context, recorder, decision.reason);
     return null;

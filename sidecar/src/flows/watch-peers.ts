@@ -17,7 +17,7 @@ export interface PeerWatcherDeps {
   mayClaim: () => boolean;
   onClaimed: (work: ClaimedWork) => void;
   /** Calls that waited for an instance that is gone. */
-  onFailedCalls: (turnIds: string[]) => void;
+  onOrphansFailed: (turnIds: string[]) => void;
 }
 
 export class PeerWatcher {
@@ -97,7 +97,7 @@ export class PeerWatcher {
     }
     this.#claimable ||= count >= CLAIM_LIMIT;
     const gone = [...silent, ...predecessors];
-    if (gone.length > 0) this.#deps.onFailedCalls(await recovery.failOrphanedCalls(gone));
+    if (gone.length > 0) this.#deps.onOrphansFailed(await recovery.failOrphans(gone));
     // Once their work is taken the rows would only be read again and again. What is locked at this moment is not taken yet.
     if (count === 0 && predecessors.length > 0) await recovery.forgetInstances(predecessors);
   }

@@ -85,8 +85,11 @@ export interface RecoveryStore {
   setDraining(instance: string, draining: boolean): Promise<void>;
   /** The youngest living instance that is not draining and not `self`; null when alone. */
   youngestInstance(self: string): Promise<string | null>;
-  /** Turns assigned to an instance that is gone and that no claim covers (calls): ended as failed. Returns their ids. */
-  failOrphanedCalls(from: string[]): Promise<string[]>;
+  /**
+   * Turns of an instance that is gone and that no claim covers (calls, and messages whose task is finished): ended as
+   * failed. Returns their ids.
+   */
+  failOrphans(from: string[]): Promise<string[]>;
   /**
    * Deletes the rows of those that hold neither an unfinished task nor a turn that has not ended; the others stay: with the
    * row goes the knowledge of whose pod they ran in.

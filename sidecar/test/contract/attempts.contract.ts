@@ -71,14 +71,26 @@ export function describeAttempts(open: OpenStore): void {
       const dispatched = await journaled(store, { taskId, purpose: "call", aside: true });
       const waiting = await journaled(store, { taskId, purpose: "call", aside: true, self: "b", instance: "b" });
       expect([dispatched.state, waiting.state]).toEqual(["dispatched", "journaled"]);
-      expect(await store.failOrphanedCalls(["a"])).toEqual([]);
+      expect(await store.failOrphans(["a"])).toEqual([]);
       await die(store);
-      expect(await store.failOrphanedCalls([])).toEqual([]);
+      expect(await store.failOrphans([])).toEqual([]);
       await store.claimWork(claim);
-      expect((await store.failOrphanedCalls(["a"])).sort()).toEqual([dispatched.id, waiting.id].sort());
-      expect(await store.failOrphanedCalls(["a"])).toEqual([]);
+      expect((await store.failOrphans(["a"])).sort()).toEqual([dispatched.id, waiting.id].sort());
+      expect(await store.failOrphans(["a"])).toEqual([]);
       expect(await store.readTurn(dispatched.id)).toMatchObject({ state: "failed", reply: null, headers: null });
       expect(await store.readTurn(turnId)).toMatchObject({ state: "bound" });
+    });
+
+    it("P4: so do messages whose task is finished, for nobody claims them", async () => {
+      const store = await openPair();
+      const { taskId, turnId } = await startTask(store);
+      const aside = await journaled(store, { taskId, aside: true });
+      await store.append([endingWrite(taskId, 1, turnId, "completed")]);
+      expect(await store.failOrphans(["a"])).toEqual([]);
+      await die(store);
+      await store.claimWork(claim);
+      expect(await store.failOrphans(["a"])).toEqual([aside.id]);
+      expect(await store.readTurn(aside.id)).toMatchObject({ state: "failed", headers: null });
     });
 
     it("a call that its task's next owner has taken is that one's", async () => {
@@ -88,7 +100,7 @@ export function describeAttempts(open: OpenStore): void {
       await die(store);
       await store.claimWork(claim);
       expect(await store.takeTurn(call.id, "b")).toMatchObject({ instance: "b" });
-      expect(await store.failOrphanedCalls(["a"])).toEqual([]);
+      expect(await store.failOrphans(["a"])).toEqual([]);
     });
   });
 }

@@ -137,7 +137,7 @@ describe("taking over", () => {
       const watcher = new PeerWatcher(instance.context, {
         mayClaim: () => mayClaim,
         onClaimed: () => {},
-        onFailedCalls: () => {},
+        onOrphansFailed: () => {},
       });
       watcher.start();
       await waitFor(() => reads > 0, { message: "nobody reads" });

@@ -2,10 +2,10 @@ import { Prisma, type PrismaClient } from "../../../generated/client.ts";
 import { liveStates } from "./fragments.ts";
 
 /**
- * Ends calls that nobody answers any more as failed. It waits for no lock: what is ending by itself at this moment is left
- * to that. Returns their ids.
+ * Ends what nobody answers any more as failed: calls, and messages whose task is finished, which nobody claims. It waits for
+ * no lock: what is ending by itself at this moment is left to that. Returns their ids.
  */
-export async function failCalls(
+export async function failOrphans(
   prisma: PrismaClient,
   { agent, windowSeconds }: { agent: string; windowSeconds: number },
   holders: Prisma.Sql,
@@ -14,8 +14,11 @@ export async function failCalls(
     with orphaned as materialized (
       select u.id
       from turn u
-      where u.agent = ${agent} and u.purpose = 'call' and u.state in ${liveStates}
-        and u.instance = any (array(${holders}))
+      where u.agent = ${agent} and u.state in ${liveStates} and u.instance = any (array(${holders}))
+        and (
+          u.purpose = 'call'
+          or exists (select 1 from task t where t.agent = ${agent} and t.id = u.task_id and t.finished_at is not null)
+        )
       for update skip locked
     )
     update turn u set
