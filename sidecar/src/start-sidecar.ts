@@ -87,7 +87,7 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
     },
     podUid,
     store,
-    recovery: record.store,
+    recovery: store,
     commits,
     relay,
     feeds,

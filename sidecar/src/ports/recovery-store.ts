@@ -70,10 +70,10 @@ export interface RecoveryStore {
    */
   claimTask(taskId: string, claimer: { self: string; selfPodUid: string }): Promise<ClaimedTask | null>;
   /**
-   * One more try of a turn whose run was lost under a living owner: attempt + 1 on turn and task, epoch kept. Null when
-   * the turn is not ours any more.
+   * One more try of a turn whose run was lost under a living owner: the number after the `lost` attempt's on turn and task,
+   * epoch kept. Null when the turn is not ours any more. May be repeated after an unknown outcome.
    */
-  beginAttempt(turnId: string, owner: { instance: string; epoch: number }): Promise<TurnRow | null>;
+  beginAttempt(turnId: string, owner: { instance: string; epoch: number }, lost: number): Promise<TurnRow | null>;
   /**
    * Drain: gives up everything this instance holds, in one statement. Unfinished tasks with work left lose their owner
    * (epoch + 1), turns in flight count a hand-over; whoever claims first goes on at once.

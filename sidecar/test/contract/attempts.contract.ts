@@ -19,7 +19,7 @@ export function describeAttempts(open: OpenStore): void {
       const store = await openPair();
       const { taskId, turnId } = await startTask(store);
       const owner = { instance: "a", epoch: 2 };
-      expect(await store.beginAttempt(turnId, owner)).toMatchObject({
+      expect(await store.beginAttempt(turnId, owner, 1)).toMatchObject({
         id: turnId,
         attempt: 2,
         epoch: 2,
@@ -33,7 +33,7 @@ export function describeAttempts(open: OpenStore): void {
     it("has ids of its own once the agent has shown them", async () => {
       const store = await openPair();
       const { taskId, turnId } = await startTask(store);
-      await store.beginAttempt(turnId, { instance: "a", epoch: 2 });
+      await store.beginAttempt(turnId, { instance: "a", epoch: 2 }, 1);
       const agentIds = { agentTaskId: "second", agentContextId: "its-context" };
       await store.append([writeOf(taskId, 1, { attempt: 2, agentIds })]);
       expect(await store.readTask(taskId)).toMatchObject({ ...agentIds, attempt: 2, contextId: "context" });
@@ -44,22 +44,33 @@ export function describeAttempts(open: OpenStore): void {
     it("of a turn without a task", async () => {
       const store = await openPair();
       const turn = await journaled(store);
-      const begun = await store.beginAttempt(turn.id, { instance: "a", epoch: 1 });
+      const begun = await store.beginAttempt(turn.id, { instance: "a", epoch: 1 }, 1);
       expect(begun).toEqual({ ...turn, attempt: 2 });
       expect(await store.readTurn(turn.id)).toEqual(begun);
+    });
+
+    it("is counted once, however often it is asked for because the reply was lost", async () => {
+      const store = await openPair();
+      const { taskId, turnId } = await startTask(store);
+      const owner = { instance: "a", epoch: 2 };
+      const begun = await store.beginAttempt(turnId, owner, 1);
+      expect(await store.beginAttempt(turnId, owner, 1)).toEqual(begun);
+      expect(await store.readTask(taskId)).toMatchObject({ attempt: 2 });
+      expect(await store.beginAttempt(turnId, owner, 2)).toMatchObject({ attempt: 3 });
+      expect(await store.beginAttempt(turnId, owner, 1)).toBeNull();
     });
 
     it("I5: is refused to whoever does not hold the turn", async () => {
       const store = await openPair();
       const unbound = await journaled(store);
       const { turnId, taskId } = await startTask(store);
-      expect(await store.beginAttempt(unbound.id, { instance: "b", epoch: 1 })).toBeNull();
-      expect(await store.beginAttempt(unbound.id, { instance: "a", epoch: 2 })).toBeNull();
-      expect(await store.beginAttempt(turnId, { instance: "b", epoch: 2 })).toBeNull();
-      expect(await store.beginAttempt(turnId, { instance: "a", epoch: 1 })).toBeNull();
+      expect(await store.beginAttempt(unbound.id, { instance: "b", epoch: 1 }, 1)).toBeNull();
+      expect(await store.beginAttempt(unbound.id, { instance: "a", epoch: 2 }, 1)).toBeNull();
+      expect(await store.beginAttempt(turnId, { instance: "b", epoch: 2 }, 1)).toBeNull();
+      expect(await store.beginAttempt(turnId, { instance: "a", epoch: 1 }, 1)).toBeNull();
       await store.append([endingWrite(taskId, 1, turnId)]);
-      expect(await store.beginAttempt(turnId, { instance: "a", epoch: 2 })).toBeNull();
-      expect(await store.beginAttempt("unknown", { instance: "a", epoch: 2 })).toBeNull();
+      expect(await store.beginAttempt(turnId, { instance: "a", epoch: 2 }, 1)).toBeNull();
+      expect(await store.beginAttempt("unknown", { instance: "a", epoch: 2 }, 1)).toBeNull();
       expect((await store.readTurn(unbound.id))?.attempt).toBe(1);
     });
   });

@@ -55,10 +55,15 @@ export class MemoryRecovery implements RecoveryStore {
     return instances.isExpired(task.owner) || isPredecessor ? this.#takeTask(task, claimer) : null;
   }
 
-  async beginAttempt(turnId: string, owner: { instance: string; epoch: number }): Promise<TurnRow | null> {
+  async beginAttempt(
+    turnId: string,
+    owner: { instance: string; epoch: number },
+    lost: number,
+  ): Promise<TurnRow | null> {
     const turn = this.record.turns.get(turnId);
     if (turn === undefined || !this.#isHeld(turn, owner) || !mayHaveRun(turn)) return null;
-    turn.attempt += 1;
+    if (turn.attempt !== lost && turn.attempt !== lost + 1) return null;
+    turn.attempt = lost + 1;
     const task = this.record.tasks.get(turn.taskId ?? "");
     if (task) Object.assign(task, { attempt: turn.attempt, agentTaskId: "" });
     return this.record.turnRow(turn);

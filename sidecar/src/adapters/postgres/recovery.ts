@@ -29,9 +29,9 @@ export function recoveryStore(scope: Scope): RecoveryStore {
     readPulses: () => reading(() => readPulses(prisma, agent)),
     claimWork: (request) => writing(() => claims.takeWork(request)),
     claimTask: (taskId, claimer) => writing(() => claims.takeTask(taskId, claimer)),
-    beginAttempt: (turnId, owner) =>
+    beginAttempt: (turnId, owner, lost) =>
       writing(async () => {
-        const [record] = await beginAttempt(prisma, agent, { turnId, ...owner });
+        const [record] = await beginAttempt(prisma, agent, { turnId, ...owner, lost });
         return record === undefined ? null : turnRowOf(record);
       }),
     releaseWork: (instance) => writing(() => releaseAll(scope, instance)),
