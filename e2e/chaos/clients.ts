@@ -11,6 +11,7 @@ import type { World } from "./world.ts";
 
 /** A connection that says nothing for so long is given up: paused and half-open peers do not close theirs. */
 const IDLE_MS = 3_000;
+/** How long a client goes on in all; a long outage comes on top. */
 const PATIENCE_MS = 45_000;
 /** A refused subscription of a task that is finished, and nothing had been read of it. */
 const FINISHED = new Set([-32004]);
@@ -25,13 +26,13 @@ export interface SentMessage {
 /** Resolves when every client has what it came for, or has given up. Never rejects for what a pod did wrong. */
 export async function playClients(world: World, plan: ChaosPlan, checker: Checker): Promise<SentMessage[]> {
   const sent: SentMessage[] = [];
-  const site: ClientSite = {
+  const site: PatientSite = {
     urls: () => world.fleet.pods.map((pod) => pod.url),
     agent: world.subject.agent,
     dialect: world.subject.dialect,
     checker,
     idleMs: IDLE_MS,
-    patienceMs: PATIENCE_MS,
+    patienceMs: PATIENCE_MS + plan.outageMs,
   };
   await Promise.all(
     plan.conversations.map(async (conversation, n) => {
@@ -42,8 +43,10 @@ export async function playClients(world: World, plan: ChaosPlan, checker: Checke
   return sent;
 }
 
+type PatientSite = ClientSite & { patienceMs: number };
+
 interface Scene {
-  site: ClientSite;
+  site: PatientSite;
   subject: Subject;
   sent: SentMessage[];
 }
@@ -130,7 +133,8 @@ class Player {
     const taskId = taskIdIn(envelope);
     if (taskId === "") return this.#violate("P4", `answered with ${JSON.stringify(envelope)}`);
     this.#follow(taskId);
-    const untilMs = performance.now() + PATIENCE_MS;
+    const { patienceMs } = this.#scene.site;
+    const untilMs = performance.now() + patienceMs;
     for (let n = 0; ; n += 1) {
       const task = await this.#client().get(taskId, pod + n);
       const state = task === null ? null : readResult(task).state;
@@ -141,7 +145,7 @@ class Player {
         if (state === "completed" && text !== countedTo(opening.total)) this.#violate("P4", `counted "${text}"`);
         return;
       }
-      if (performance.now() > untilMs) return this.#violate("P4", `still ${state} after ${PATIENCE_MS} ms`);
+      if (performance.now() > untilMs) return this.#violate("P4", `still ${state} after ${patienceMs} ms`);
       await sleep(200);
     }
   }

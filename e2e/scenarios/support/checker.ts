@@ -212,7 +212,8 @@ async function untilAnswered(work: () => Promise<void>): Promise<void> {
   }
 }
 
-const OUTAGE_PATIENCE_MS = 90_000;
+/** Longer than any outage that a test makes. */
+const OUTAGE_PATIENCE_MS = 120_000;
 
 /**
  * Makes every commit of events take so much longer, while nobody else can see the rows: what is shown before it is
