@@ -103,6 +103,7 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
     log,
     metrics,
     newId: randomUUID,
+    heardOf: (other) => peers.heardOf(other),
     startTurn: (turnId) => taker.startTurn(turnId),
     runDispatched: (turn, journaled) => taker.runDispatched(turn, journaled),
     startCancel: (taskId) => taker.startCancel(taskId),

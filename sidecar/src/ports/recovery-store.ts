@@ -8,8 +8,8 @@ import type { TaskRow, TurnRow, TurnState } from "./task-store.ts";
 export interface InstancePulse {
   id: string;
   podUid: string;
-  /** Milliseconds since the epoch on the store's clock. */
-  startedAtMs: number;
+  /** Rises with every instance that registers. */
+  seq: number;
   /** Moves by one at every renewal. */
   renewals: number;
   /** The lease has run out on the store's clock. */

@@ -1,5 +1,5 @@
 import { Prisma, type PrismaClient } from "../../../generated/client.ts";
-import { liveStates } from "./fragments.ts";
+import { leaseRuns, liveStates } from "./fragments.ts";
 
 /**
  * Ends what nobody answers any more as failed: calls, and messages whose task is finished, which nobody claims. It waits for
@@ -38,10 +38,10 @@ export function goneInstances(agent: string, ids: string[]): Prisma.Sql {
     select g.id
     from unnest(${ids}::text[]) as g (id)
     left join instance i on i.agent = ${agent} and i.id = g.id
-    where i.id is null or i.lease_until <= now() or (
+    where i.id is null or not ${leaseRuns} or (
       i.pod_uid <> '' and exists (
         select 1 from instance y
-        where y.agent = ${agent} and y.pod_uid = i.pod_uid and y.id <> i.id and y.started_at >= i.started_at
+        where y.agent = ${agent} and y.pod_uid = i.pod_uid and y.seq > i.seq
       )
     )`;
 }
