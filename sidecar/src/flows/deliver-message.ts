@@ -60,7 +60,7 @@ async function awaitAgent(context: FlowContext, turn: OpenSend, end: "refused" |
     return null;
   }
   if (end === "refused") return row;
-  const next = await retryStore(context, () => context.recovery.beginAttempt(row.id, owner));
+  const next = await retryStore(context, () => context.recovery.beginAttempt(row.id, owner, row.attempt));
   if (!next) context.board.handOff(row.id);
   return next;
 }

@@ -81,14 +81,15 @@ interface Claim {
 
 async function continueTask(context: FlowContext, claim: Claim): Promise<void> {
   const { claimed, recorder, send } = claim;
-  const { samePod, task } = claimed;
-  let decision = decide(context, claimed.turn, { taskState: task.state, samePod, agentSays: "unknown" });
+  const { samePod } = claimed;
+  // A cancel may have ended the task since it was claimed.
+  let decision = decide(context, claimed.turn, { taskState: recorder.state, samePod, agentSays: "unknown" });
   if (decision.kind === "re-attach") {
     if (recorder.agentTaskId !== "") {
       if (send && (await isUnheard(context, recorder, send))) return runTurn(context, send.row);
       return settleRun(context, send, recorder, await reattach(context, recorder, originOf(claim)));
     }
-    decision = decide(context, claimed.turn, { taskState: task.state, samePod, agentSays: "gone" });
+    decision = decide(context, claimed.turn, { taskState: recorder.state, samePod, agentSays: "gone" });
   }
   if (decision.kind === "fail") return endRun(context, recorder, decision.reason);
   if (decision.kind === "leave" || !send) return;

@@ -15,7 +15,7 @@ import { setMessageIds, setRequestMetadata, stripHistoryLength } from "../protoc
 import { ATTEMPT_METADATA_KEY } from "@durable-agent/crds/contract";
 import { isTerminal } from "../domain/task-state.ts";
 import { abandonRun } from "./abandon-run.ts";
-import { callAgent } from "./agent-calls.ts";
+import { callAgent, INVALID_PARAMS, INVALID_REQUEST, TASK_NOT_FOUND } from "./agent-calls.ts";
 import { closeRun, followRun, type RunEnd } from "./follow-run.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { recordSource } from "./record-source.ts";
@@ -24,6 +24,8 @@ import type { OpenSend } from "./open-turn.ts";
 import type { TaskRecorder } from "./task-recorder.ts";
 
 const NO_USABLE_ANSWER = "The agent gave no usable answer when the message was sent again.";
+/** Errors that no executor has caused: any other may come from a run, which must not be started twice in one attempt (I5). */
+const REFUSED_UNREAD = new Set([INVALID_REQUEST, INVALID_PARAMS, TASK_NOT_FOUND]);
 /** HTTP answers that say the journaled credentials have run out. */
 const CREDENTIALS_REFUSED = new Set([401, 403]);
 
@@ -35,6 +37,8 @@ export async function runAttempt(
   why: string | null,
 ): Promise<RunEnd> {
   const broken = await brokenAttempt(context, recorder);
+  // Canceled, or taken by somebody else, while it was prepared: no executor is started for nothing (I5, P6).
+  if (isUnwanted(recorder)) return "over";
   recorder.beginAttempt(turn.row.attempt);
   if (why !== null) recorder.record([restartStatus(context, recorder, why)], { rests: false });
   if (broken) {
@@ -86,7 +90,7 @@ async function recordReply(
   if (parsed.kind === "error") {
     // An agent that insists on contexts of its own gets the message without one, once.
     const bare = setMessageIds(params, { contextId: null });
-    if (bare !== params) return deliver(context, turn, { recorder, params: bare });
+    if (bare !== params && REFUSED_UNREAD.has(parsed.code)) return deliver(context, turn, { recorder, params: bare });
     return fail(recorder, `The agent refused the message when it was sent again (error ${parsed.code}).`);
   }
   const event = parsed.kind === "result" ? parseSendResult(recorder.dialect, oneLine(parsed.result)) : null;

@@ -50,8 +50,11 @@ async function cancelOwned(context: FlowContext, task: TaskRow): Promise<void> {
 
 /** An attempt that is only just beginning has shown no id to cancel; it is cancelled as soon as it does. */
 function askAgent(context: FlowContext, task: TaskRow): Promise<AgentTask> {
-  if (task.agentTaskId === "") return Promise.resolve({ kind: "failed", end: "refused" });
-  return cancelAtAgent(context, cancelOrigin(context, task), task.agentTaskId);
+  const held = context.recorders.get(task.taskId);
+  // The id goes into the record with the attempt's first events, a moment after its recorder has seen it.
+  const agentTaskId = held?.epoch === task.epoch ? held.agentTaskId : task.agentTaskId;
+  if (agentTaskId === "") return Promise.resolve({ kind: "failed", end: "refused" });
+  return cancelAtAgent(context, cancelOrigin(context, task), agentTaskId);
 }
 
 async function recordOutcome(context: FlowContext, recorder: TaskRecorder, answer: AgentTask): Promise<void> {

@@ -61,6 +61,7 @@ async function nextAttempt(
     samePod: true,
     agentSays: end === "gone" ? "gone" : "unreachable",
   });
+  if (decision.kind === "leave") return null;
   if (decision.kind === "fail") {
     await endRun(context, recorder, decision.reason);
     return null;
@@ -69,7 +70,7 @@ async function nextAttempt(
   if (!(await awaitAgent(context, turn, recorder))) return null;
   if (unsent) return { turn, why: null };
   const owner = { instance: context.settings.instanceId, epoch: recorder.epoch };
-  const next = await retryStore(context, () => context.recovery.beginAttempt(row.id, owner));
+  const next = await retryStore(context, () => context.recovery.beginAttempt(row.id, owner, row.attempt));
   if (!next) return null;
   await context.clock.sleep(attemptDelayMs(next, context.random()));
   const why = decision.kind === "redispatch" ? restartText({ attempt: next.attempt, why: decision.why }) : null;

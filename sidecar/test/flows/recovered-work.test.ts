@@ -1,6 +1,7 @@
 /** Work that this instance takes over, or cannot go on with. */
 import { randomUUID } from "node:crypto";
 import { afterEach, describe, expect, test } from "vitest";
+import type { AgentExchange } from "../../src/ports/agent.ts";
 import { AgentPresence } from "../../src/flows/agent-presence.ts";
 import { PeerWatcher } from "../../src/flows/watch-peers.ts";
 import {
@@ -15,6 +16,7 @@ import {
 import {
   artifactOf,
   errorOf,
+  replyOf,
   resultOf,
   ScriptedAgent,
   ScriptedStream,
@@ -137,7 +139,7 @@ describe("taking over", () => {
       const watcher = new PeerWatcher(instance.context, {
         mayClaim: () => mayClaim,
         onClaimed: () => {},
-        onFailedCalls: () => {},
+        onOrphansFailed: () => {},
       });
       watcher.start();
       await waitFor(() => reads > 0, { message: "nobody reads" });
@@ -152,6 +154,47 @@ describe("taking over", () => {
 });
 
 describe("a further attempt", () => {
+  /** A task "T" whose agent has forgotten it, and what the agent answers when it gets the message again. */
+  async function attemptAnswered(...answers: AgentExchange[]): Promise<{ cluster: FlowCluster; agent: ScriptedAgent }> {
+    const cluster = new FlowCluster();
+    const first = new ScriptedStream().send({ task: taskOf("T", "WORKING") });
+    const agent = new ScriptedAgent().on("SendStreamingMessage", () => first.exchange);
+    instance = await startInstance(cluster, agent);
+    const reader = eventsOf(await instance.call("SendStreamingMessage", sendOf()));
+    await waitFor(() => cluster.store.readTask("T"), { message: "no task" });
+    agent.on("SendStreamingMessage", () => answers.shift() ?? errorOf(-32603)).on("GetTask", () => errorOf(-32001));
+    first.end();
+    await reader;
+    return { cluster, agent };
+  }
+
+  test.each([401, 403])(
+    "P4: that is answered with %i ends the task as failed: the credentials have run out",
+    async (status) => {
+      const { cluster, agent } = await attemptAnswered(replyOf("Unauthorized", status, "text/plain"));
+      expect(await cluster.store.readTask("T")).toMatchObject({ state: "failed" });
+      expect((await cluster.store.readEvents("T", 1, 10, 10_000)).at(-1)?.payload).toContain("credentials");
+      expect(agent.got("SendStreamingMessage")).toHaveLength(2);
+    },
+  );
+
+  test("goes without its context, once, to an agent that makes its own", async () => {
+    const again = { ...taskOf("T2", "COMPLETED"), contextId: "its own" };
+    const { cluster, agent } = await attemptAnswered(errorOf(-32602), resultOf({ task: again }));
+    expect(agent.got("SendStreamingMessage").map(({ params }) => contextIn(params))).toEqual([
+      undefined,
+      "C",
+      undefined,
+    ]);
+    expect(await cluster.store.readTask("T")).toMatchObject({ state: "completed", contextId: "C" });
+  });
+
+  test("I5: that an agent answers with a fault of its own is not given to it a second time", async () => {
+    const { cluster, agent } = await attemptAnswered(errorOf(-32603));
+    expect(agent.got("SendStreamingMessage")).toHaveLength(2);
+    expect(await cluster.store.readTask("T")).toMatchObject({ state: "failed" });
+  });
+
   test("its ids at the agent reach the record, also where its first events share a commit", async () => {
     const cluster = new FlowCluster();
     const agent = new ScriptedAgent();
@@ -173,3 +216,7 @@ describe("a further attempt", () => {
     await reader;
   });
 });
+
+function contextIn(params: Record<string, unknown>): unknown {
+  return (params["message"] as Record<string, unknown>)["contextId"];
+}

@@ -114,6 +114,7 @@ export async function startInstance(
     log: silent,
     metrics: uncounted,
     newId: randomUUID,
+    heardOf: () => false,
     startTurn: (turnId) => taker.startTurn(turnId),
     runDispatched: (turn, journaled) => taker.runDispatched(turn, journaled),
     startCancel: (taskId) => taker.startCancel(taskId),
