@@ -10,12 +10,22 @@ import { TaskRecorder } from "./task-recorder.ts";
 
 /** Never rejects; a mark that somebody else took, or that is answered, is left alone. */
 export async function runCancel(context: FlowContext, taskId: string): Promise<void> {
+  let task: TaskRow | null = null;
   try {
-    const task = await takeMark(context, taskId);
+    task = await takeMark(context, taskId);
     if (task) await cancelOwned(context, task);
   } catch (error) {
     context.log.warn({ err: error, taskId }, "cancel could not be carried out");
+    if (task) await refuseFailed(context, task);
   }
+}
+
+/** A mark that stays taken would let no later cancel through. */
+async function refuseFailed(context: FlowContext, { taskId, epoch, dialect }: TaskRow): Promise<void> {
+  const error = a2aError(dialect, "internal", "The cancel could not be handed to the agent.");
+  await context.store.refuseCancel(taskId, epoch, error).catch((cause: unknown) => {
+    context.log.warn({ err: cause, taskId }, "cancel could not be refused");
+  });
 }
 
 /**
