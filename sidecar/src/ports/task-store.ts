@@ -293,7 +293,7 @@ export interface TaskStore {
    * retry is a new send). `turn` as in {@link TaskCreation}. May be repeated after an unknown outcome.
    */
   endTurn(
-    end: TurnEnd & { epoch: number; instance: string; turn?: NewTurn },
+    end: TurnEnd & { epoch: number; instance: string; turn?: NewTurn | null },
   ): Promise<{ kind: "ended"; promoted: string | null } | { kind: "deposed" }>;
   /** A bound turn that no longer holds the queue (its source is only a subscription or poll and it went quiet). */
   releaseQueue(turnId: string, epoch: number): Promise<{ promoted: string | null }>;

@@ -14,6 +14,7 @@ import { findGone } from "./sql/find-gone.ts";
 import { type Claimed, readClaimedTasks, readClaimedTurns } from "./sql/read-claims.ts";
 import { readPulses } from "./sql/read-pulses.ts";
 import { releaseWork } from "./sql/release-work.ts";
+import { restoreTurn } from "./sql/restore-turn.ts";
 import { sweepInstances } from "./sql/sweep-instances.ts";
 import { sweepTasks } from "./sql/sweep-tasks.ts";
 import { sweepTurns } from "./sql/sweep-turns.ts";
@@ -29,9 +30,11 @@ export function recoveryStore(scope: Scope): RecoveryStore {
     readPulses: () => reading(() => readPulses(prisma, agent)),
     claimWork: (request) => writing(() => claims.takeWork(request)),
     claimTask: (taskId, claimer) => writing(() => claims.takeTask(taskId, claimer)),
-    beginAttempt: (turnId, owner, lost) =>
+    beginAttempt: (turnId, { turn, ...owner }, lost) =>
       writing(async () => {
-        const [record] = await beginAttempt(prisma, agent, { turnId, ...owner, lost });
+        const begin = () => beginAttempt(prisma, agent, { turnId, ...owner, lost });
+        let [record] = await begin();
+        if (!record && turn && (await restoreTurn(prisma, agent, turn, owner.epoch)) > 0) [record] = await begin();
         return record === undefined ? null : turnRowOf(record);
       }),
     releaseWork: (instance) => writing(() => releaseAll(scope, instance)),

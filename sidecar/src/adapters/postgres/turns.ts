@@ -126,7 +126,7 @@ async function endTurn(scope: Scope, end: Parameters<TaskStore["endTurn"]>[0]): 
   const { prisma, agent, idempotencyWindowSeconds } = scope;
   const attempt = () => endUnboundTurn(prisma, agent, { ...end, windowSeconds: idempotencyWindowSeconds });
   let record = await attempt();
-  if (!record.exists && end.turn !== undefined && (await restoreTurn(prisma, agent, end.turn, end.epoch)) > 0) {
+  if (!record.exists && end.turn && (await restoreTurn(prisma, agent, end.turn, end.epoch)) > 0) {
     record = await attempt();
   }
   if (record.ended) return { kind: "ended", promoted: null };
