@@ -1,13 +1,39 @@
 /** Messages whose row a crash of the server took while their agent was at work: its insert had not been flushed. */
 import { afterEach, describe, expect, test } from "vitest";
 import type { AgentExchange } from "../../src/ports/agent.ts";
-import { bodyOf, FlowCluster, type FlowInstance, sendOf, startInstance } from "../support/flow-instance.ts";
+import {
+  bodyOf,
+  eventsOf,
+  FlowCluster,
+  type FlowInstance,
+  fastClock,
+  sendOf,
+  startInstance,
+} from "../support/flow-instance.ts";
 import { brokenExchange, errorOf, resultOf, ScriptedAgent, taskOf } from "../support/scripted-agent.ts";
 import { waitFor, within } from "../support/wait.ts";
 
 let instance: FlowInstance;
 
 afterEach(() => instance.stop());
+
+/** A send that joins one whose instance and row are gone: nobody is left who could put it back. */
+async function joinLost(method: "SendMessage" | "SendStreamingMessage", { late = false } = {}) {
+  const cluster = new FlowCluster(fastClock(5));
+  const agent = new ScriptedAgent().on(method, () => new Promise(() => {}));
+  const former = await startInstance(cluster, agent);
+  const send = sendOf();
+  void former.call(method, send);
+  await waitFor(() => agent.got(method).length > 0, { message: "the agent has no message" });
+  instance = await startInstance(cluster, new ScriptedAgent());
+  const joined = instance.call(method, send);
+  await waitFor(() => instance.context.board.size > 0, { message: "nobody waits for the turn" });
+  await former.stop();
+  // A stream shows its headers after a while.
+  if (late) await joined;
+  cluster.store.crash();
+  return { answer: await within(joined, 10_000, "the caller waits on") };
+}
 
 /** A message that is at the agent when the server crashes; the agent answers after that. */
 async function sendThroughCrash(answers: AgentExchange[]) {
@@ -43,5 +69,20 @@ describe("a message whose row a crash of the store took", () => {
     const { agent, answer } = await sendThroughCrash([brokenExchange, resultOf({ task: taskOf("T", "COMPLETED") })]);
     expect(answer.result).toMatchObject({ task: { id: "T" } });
     expect(agent.got("SendMessage")).toHaveLength(2);
+  });
+
+  test.each(["SendMessage", "SendStreamingMessage"] as const)(
+    "P4: and that nobody puts back is refused as retryable to whoever waits for it: %s",
+    async (method) => {
+      const { answer } = await joinLost(method);
+      const headers = { "retry-after": "1" };
+      expect(answer).toMatchObject({ kind: "json", status: 503, headers });
+      expect(instance.context.board.size).toBe(0);
+    },
+  );
+
+  test("P4: ends a stream that has begun with the refusal", async () => {
+    const { answer } = await joinLost("SendStreamingMessage", { late: true });
+    expect((await eventsOf(answer)).map(({ data }) => data)).toMatchObject([{ error: { code: -32603 } }]);
   });
 });
