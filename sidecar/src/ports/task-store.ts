@@ -278,6 +278,11 @@ export interface TaskStore {
    * May be repeated with the same id after an unknown outcome.
    */
   journal(turn: NewTurn): Promise<JournalOutcome>;
+  /**
+   * Puts back those of these turns that a crash of the store took, as they were journaled: dispatched, in their first
+   * epoch. Nothing is done for one that is there or whose dedupe key another turn has. Returns the ids of the others.
+   */
+  restoreTurns(turns: NewTurn[]): Promise<string[]>;
   readTurn(turnId: string): Promise<TurnRow | null>;
   /** The turns of these ids that exist, in any order; one statement. */
   readTurns(turnIds: string[]): Promise<TurnRow[]>;

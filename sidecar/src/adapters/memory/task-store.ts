@@ -75,6 +75,10 @@ export class MemoryTaskStore extends MemoryRecovery implements TaskStore {
     return { kind: "inserted", turn: this.record.turnRow(row) };
   }
 
+  async restoreTurns(turns: NewTurn[]): Promise<string[]> {
+    return turns.filter((turn) => this.record.restore(turn, 1)).map(({ id }) => id);
+  }
+
   async readTurn(turnId: string): Promise<TurnRow | null> {
     const turn = this.record.turns.get(turnId);
     return turn === undefined ? null : this.record.turnRow(turn);
