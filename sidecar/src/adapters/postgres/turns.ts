@@ -147,6 +147,8 @@ async function endTurn(scope: Scope, end: Parameters<TaskStore["endTurn"]>[0]): 
   if (!record.exists && end.turn && (await restoreTurn(prisma, agent, end.turn, end.epoch)) > 0) {
     record = await attempt();
   }
+  // It may have waited for the same end, whose reply was lost, and judged by a picture of before.
+  if (!record.ended && record.taskId === null && record.exists) record = await attempt();
   if (record.ended) return { kind: "ended", promoted: null };
   if (record.taskId === null) return { kind: "deposed" };
   const outcome = await settleTurn(scope, record.taskId, { epoch: end.epoch, end });
