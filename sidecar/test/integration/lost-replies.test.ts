@@ -4,11 +4,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { openDatabase } from "../../src/adapters/postgres/client.ts";
 import { openPostgresTaskStore, type PostgresTaskStore } from "../../src/adapters/postgres/task-store.ts";
 import { StoreError } from "../../src/ports/task-store.ts";
-import { creationOf, journaled, LEASE_MS } from "../contract/task-store-rows.ts";
+import { creationOf, journaled, LEASE_MS, startTask } from "../contract/task-store-rows.ts";
 import { createDatabase } from "../support/database.ts";
+import { FlowCluster, type FlowInstance, sendOf, startInstance } from "../support/flow-instance.ts";
 import { type Link, openLink } from "../support/link.ts";
 import type { TestDatabase } from "../support/postgres.ts";
 import { openTestRecord, type TestRecord, waitForLockWaiters } from "../support/record.ts";
+import { resultOf, ScriptedAgent, taskOf } from "../support/scripted-agent.ts";
+import { waitFor } from "../support/wait.ts";
 
 let database: TestDatabase;
 let record: TestRecord;
@@ -45,7 +48,7 @@ afterEach(() => store.close());
  * statement is still under way; then the row is free.
  */
 async function cutWhileWaiting(
-  held: { table: "turn"; id: string },
+  held: { table: "task" | "turn"; id: string },
   call: () => Promise<unknown>,
   meanwhile: () => Promise<void>,
 ): Promise<void> {
@@ -97,5 +100,48 @@ describe("a statement that goes on after its connection was cut", () => {
       await waitForLockWaiters(record.sql, 2);
     });
     expect(await repeated).toEqual({ kind: "ended", promoted: null });
+  });
+});
+
+describe("work for this instance whose taking goes on after its connection was cut", () => {
+  let instance: FlowInstance;
+
+  afterEach(() => instance.stop());
+
+  const agent = () =>
+    new ScriptedAgent()
+      .on("SendMessage", () => resultOf({ task: taskOf("T", "COMPLETED") }))
+      .on("CancelTask", ({ params }) => resultOf(taskOf(params["id"] as string, "CANCELED")));
+
+  it("P4: a message is run once", async () => {
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "SendMessage", params: sendOf() });
+    const turn = await journaled(store, { self: "b", body, headers: Buffer.from("{}") });
+    const scripted = agent();
+    instance = await startInstance(new FlowCluster(), scripted, { id: "a", store, recovery: store });
+    await cutWhileWaiting(
+      { table: "turn", id: turn.id },
+      async () => instance.taker.startTurn(turn.id),
+      async () => waitForLockWaiters(record.sql, 2),
+    );
+    await waitFor(async () => (await again(() => store.readTurn(turn.id)))?.state === "done", {
+      message: "nobody runs the message",
+    });
+    expect(scripted.got("SendMessage")).toHaveLength(1);
+  });
+
+  it("P4: a cancel is carried out", async () => {
+    const { taskId } = await startTask(store);
+    await store.requestCancel(taskId, null);
+    const scripted = agent();
+    instance = await startInstance(new FlowCluster(), scripted, { id: "a", store, recovery: store });
+    await cutWhileWaiting(
+      { table: "task", id: taskId },
+      async () => instance.taker.startCancel(taskId),
+      async () => waitForLockWaiters(record.sql, 2),
+    );
+    await waitFor(async () => (await again(() => store.readTask(taskId)))?.state === "canceled", {
+      message: "nobody carries the cancel out",
+    });
+    expect(scripted.got("CancelTask")).toHaveLength(1);
   });
 });
