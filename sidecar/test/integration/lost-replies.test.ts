@@ -101,6 +101,25 @@ describe("a statement that goes on after its connection was cut", () => {
     });
     expect(await repeated).toEqual({ kind: "ended", promoted: null });
   });
+
+  it("P4: that claims a task: whoever claimed finds it, also when it had not found it yet at its next look", async () => {
+    const { taskId, turnId } = await startTask(store);
+    await store.registerInstance({ id: "b", podName: "", podUid: "pod-b" }, LEASE_MS);
+    await store.renewInstance("a", -LEASE_MS, false);
+    const claim = () => store.claimWork({ self: "b", selfPodUid: "pod-b", from: ["a"], predecessors: [], limit: 32 });
+    await cutWhileWaiting({ table: "turn", id: turnId }, claim, async () => {
+      expect(await again(claim)).toEqual({ turns: [], tasks: [] });
+    });
+    await waitFor(
+      async () =>
+        (await record.sql.query("select 1 from task where agent = $1 and owner = 'b'", [agentKey])).rows.length > 0,
+      { message: "the cut claim took nothing" },
+    );
+    expect((await claim()).tasks).toMatchObject([
+      { task: { taskId, owner: "b", epoch: 3 }, turn: { before: "bound" } },
+    ]);
+    expect(await claim()).toEqual({ turns: [], tasks: [] });
+  });
 });
 
 describe("work for this instance whose taking goes on after its connection was cut", () => {
