@@ -1,11 +1,12 @@
 /** Cancel, on the owner's side: takes the mark by compare-and-set, asks the agent, records what came of it. */
 import { parseTask } from "../protocol/events.ts";
 import type { Headers } from "../protocol/headers.ts";
-import { StoreError, type TaskRow } from "../ports/task-store.ts";
+import type { TaskRow } from "../ports/task-store.ts";
 import { a2aError } from "../protocol/a2a-errors.ts";
 import { type AgentTask, type CallOrigin, cancelAtAgent, TASK_NOT_FOUND } from "./agent-calls.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { retryStore } from "./retry-store.ts";
+import { takeOnce } from "./take-once.ts";
 import { TaskRecorder } from "./task-recorder.ts";
 
 /** Never rejects; a mark that somebody else took, or that is answered, is left alone. */
@@ -28,20 +29,16 @@ async function refuseFailed(context: FlowContext, { taskId, epoch, dialect }: Ta
   });
 }
 
-/**
- * Takes the mark; a try whose reply was lost is recognised by the mark itself: only its owner takes it, and one cancel of a
- * task runs here at a time.
- */
-async function takeMark(context: FlowContext, taskId: string): Promise<TaskRow | null> {
+/** Takes the mark. Only its owner does, and one cancel of a task runs here at a time: a mark that is taken is ours. */
+function takeMark(context: FlowContext, taskId: string): Promise<TaskRow | null> {
   const { instanceId } = context.settings;
-  try {
-    return await context.store.takeCancel(taskId, instanceId);
-  } catch (error) {
-    if (!(error instanceof StoreError) || error.kind !== "unknown-outcome") throw error;
-    const task = await retryStore(context, () => context.store.readTask(taskId));
-    if (task?.owner === instanceId && task.cancel?.taken && task.cancel.error === null) return task;
-    throw error;
-  }
+  return takeOnce(context, {
+    take: () => context.store.takeCancel(taskId, instanceId),
+    find: async () => {
+      const task = await context.store.readTask(taskId);
+      return task?.owner === instanceId && task.cancel?.taken && task.cancel.error === null ? task : null;
+    },
+  });
 }
 
 async function cancelOwned(context: FlowContext, task: TaskRow): Promise<void> {

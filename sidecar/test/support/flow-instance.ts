@@ -59,6 +59,11 @@ class ReadableStore extends MemoryTaskStore {
     return [...this.record.tasks.values()].map((task) => this.record.taskRow(task));
   }
 
+  /** A crash of the server takes the rows of turns of which nothing was flushed yet. */
+  crash(): void {
+    for (const turn of this.record.turns.values()) if (turn.taskId === null) this.record.turns.delete(turn.id);
+  }
+
   /** Turns that have given up the queue. */
   get released(): string[] {
     return [...this.record.turns.values()].flatMap((turn) => (turn.released ? [turn.id] : []));
