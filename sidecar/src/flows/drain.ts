@@ -78,7 +78,8 @@ export class Drain implements Lifetime {
     for (let wentAway = false; !stop.aborted; ) {
       const listening = await context.presence.untilListening(context, 0);
       if (listening && wentAway) break;
-      wentAway ||= !listening;
+      // One that only falls silent for a while is the same process as before.
+      wentAway ||= !listening && !context.presence.silent;
       await context.clock.sleep(AGENT_PROBE_MS, stop);
     }
     if (stop.aborted) return;
