@@ -73,6 +73,7 @@ class ReadableStore extends MemoryTaskStore {
 export interface FlowInstance {
   context: FlowContext;
   taker: WorkTaker;
+  drain: Drain;
   /** Makes a call of 1.0 as a client does. */
   call(
     method: string,
@@ -135,6 +136,7 @@ export async function startInstance(
   return {
     context,
     taker,
+    drain,
     call: async (method, params, options = {}) => {
       const text = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
       const request = { method: "POST", path: "/", headers: options.headers ?? {} };
