@@ -31,7 +31,7 @@ test("P8: a task that is only being created while the others are handed over is 
   store.releaseWork = async () => {
     store.releaseWork = releaseWork;
     const [turn] = store.turns;
-    if (turn === undefined || !(await store.releaseTurn(turn.id, { instance: self, epoch: 2 })))
+    if (turn === undefined || !(await store.releaseTurn(turn.id, { instance: self, epoch: 2 }, false)))
       throw new Error("no A");
     held.resolve();
     await waitFor(() => context.recorders.get("B"), { message: "B is not created" });
