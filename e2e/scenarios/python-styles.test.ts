@@ -24,16 +24,6 @@ const TEXTS = [
   "throw",
   "settle",
 ];
-/** Where the sidecar is not what its agent is. */
-const UNLIKE = new Set([
-  "Python 1.3 unary settle",
-  "Python 1.3 streaming settle",
-  "Python 1.3 in 0.3 unary settle",
-  "Python 1.3 in 0.3 streaming settle",
-  "Python 0.3 non-blocking count 6 every 60ms",
-  "Python 0.3 non-blocking drafts 2 every 30ms",
-  "Python 0.3 streaming throw",
-]);
 const MODES: Mode[] = ["unary", "non-blocking", "streaming"];
 
 describe.skipIf(!built).for([PY_1, PY_1_COMPAT, PY_03])("$name", { concurrent: true }, (subject: Subject) => {
@@ -44,9 +34,10 @@ describe.skipIf(!built).for([PY_1, PY_1_COMPAT, PY_03])("$name", { concurrent: t
   });
   afterAll(() => fleet?.stop());
 
-  const rows = MODES.flatMap((mode) => TEXTS.map((text) => ({ mode, text }))).filter(
-    ({ mode, text }) => !UNLIKE.has(`${subject.name} ${mode} ${text}`),
-  );
+  // There the stream of Python 0.3 breaks off: nothing to compare with (see python-sources).
+  const breaks = ({ mode, text }: { mode: Mode; text: string }) =>
+    subject === PY_03 && mode === "streaming" && text === "throw";
+  const rows = MODES.flatMap((mode) => TEXTS.map((text) => ({ mode, text }))).filter((row) => !breaks(row));
 
   test.for(rows)(
     "P10, P1: $mode “$text” is answered as by the agent, and known to the other replica",
