@@ -101,7 +101,7 @@ async function begunAnswer(
   const reply = first?.kind === "task" ? parseEvent(rpc.dialect, first.payload) : null;
   const begun = reply?.kind === "task" ? reply : null;
   if (waits && begun?.state !== "auth-required") return null;
-  if (!begun) return answerTask(context, rpc, waited, taskId);
+  if (!begun) return answerTask(context, rpc, waited, taskId, isNew ? 1 : null);
   return resultAnswer(rpc, withHistory(rpc, begun.payload, send.historyLength));
 }
 
@@ -116,7 +116,13 @@ export function answerReply(rpc: Rpc, reply: TurnReply): Answer {
   return { kind: "json", status: reply.status, headers: reply.headers, body };
 }
 
-async function answerTask(context: FlowContext, rpc: Rpc, waited: WaitedTurn, taskId: string | null): Promise<Answer> {
+async function answerTask(
+  context: FlowContext,
+  rpc: Rpc,
+  waited: WaitedTurn,
+  taskId: string | null,
+  generation: number | null = null,
+): Promise<Answer> {
   const id = taskId ?? waited.turn.taskId ?? "";
   const view = await retryStore(context, () => context.store.readView(id));
   if (!view) return errorAnswer(rpc, taskNotFound(rpc.dialect, id));
@@ -129,7 +135,7 @@ async function answerTask(context: FlowContext, rpc: Rpc, waited: WaitedTurn, ta
   if (view.task.generation === 1 && only?.kind === "task")
     return resultAnswer(rpc, withHistory(rpc, only.payload, historyLength));
   // A turn that was queued behind this one may have gone on with the task already.
-  const last = progress.kind === "ended" ? progress.lastGeneration : null;
+  const last = generation ?? (progress.kind === "ended" ? progress.lastGeneration : null);
   const fold = last !== null && last < view.task.generation ? await foldAt(context, view.task, last) : foldOf(view);
   return resultAnswer(rpc, wrapTask(rpc.dialect, taskText(fold, { historyLength })));
 }

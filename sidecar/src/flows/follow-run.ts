@@ -16,12 +16,16 @@ import type { TaskRecorder } from "./task-recorder.ts";
 
 const FIRST_POLL_MS = 500;
 const MAX_POLL_MS = 10_000;
+/** Of an agent that is asked although it could stream: as fresh as the record of a stream need be after a crash. */
+const MAX_POLL_03_MS = 1_000;
 const FIRST_PAUSE_MS = 100;
 const SUBSCRIBE_PATIENCE_MS = 1_000;
 const CATCH_UP_TRIES = 10;
 const CATCH_UP_PAUSE_MS = 20;
 /** A subscription that closes cleanly this often while the agent's Task is still live: nothing runs any more. */
 const MAX_IDLE_SUBSCRIPTIONS = 2;
+/** A subscription opened after the agent has ended its own stream: with nothing to say for so long nothing runs any more. */
+const CLEAN_QUIET_MS = 1_000;
 /** HTTP answers that say that the turn's credentials have run out. */
 const DENIED = new Set([401, 403]);
 /**
@@ -29,6 +33,8 @@ const DENIED = new Set([401, 403]);
  * its keys to be fetched again, or a store that its own answers need to come back: what is ended stays ended (P6).
  */
 const PATIENCE_MS: Record<Silence, number> = { denied: 2 * QUIET_MS, unclear: 10 * QUIET_MS };
+/** A run whose own stream broke at a living agent, and whose Task has not moved since, has died of a fault of its own. */
+const BROKEN_PATIENCE_MS = 2 * QUIET_MS;
 
 /**
  * How following a run ended. `over`: the turn has ended, or is somebody else's. `gone`: the agent does not know the task
@@ -44,6 +50,8 @@ interface Run {
   turn: RecordedTurn | null;
   /** What a run is that shows no sign of life: over, or (when re-attaching to it) lost. */
   idleIs: "over" | "gone";
+  /** How the turn's own stream has ended; null where it had none, or none that is known. */
+  ended: "clean" | "broken" | null;
   /** What it means that the agent refuses the credentials of the origin. */
   deniedIs: Extract<RecoveryReason, "CredentialsRefused" | "OwnerGone">;
 }
@@ -61,17 +69,19 @@ export async function closeRun(
   end: SourceEnd,
 ): Promise<RunEnd> {
   if (end.kind === "rest" || end.kind === "lost") return "over";
-  const run = ownRun(context, recorder, turn);
-  return endOf(run, await askAgent(run)) ?? (await followSubscriptions(run, 1));
+  const ended = end.kind === "broken" ? "broken" : end.kind === "clean" ? "clean" : null;
+  const run: Run = { ...ownRun(context, recorder, turn), ended };
+  return endOf(run, await askAgent(run)) ?? (await follow(run, 1));
 }
 
 /** After a reply that left the run going: a non-blocking send, or one the agent gave up waiting for. */
 export function followRun(context: FlowContext, recorder: TaskRecorder, turn: OpenSend): Promise<RunEnd> {
-  return followSubscriptions(ownRun(context, recorder, turn), 0);
+  return follow(ownRun(context, recorder, turn), 0);
 }
 
 function ownRun(context: FlowContext, recorder: TaskRecorder, { origin }: OpenSend): Run {
-  return { context, recorder, origin, turn: recorder.turn, idleIs: "over", deniedIs: "CredentialsRefused" };
+  const { turn } = recorder;
+  return { context, recorder, origin, turn, idleIs: "over", ended: null, deniedIs: "CredentialsRefused" };
 }
 
 /**
@@ -87,9 +97,19 @@ export async function reattach(context: FlowContext, recorder: TaskRecorder, ori
     origin,
     turn,
     idleIs: "gone",
+    ended: null,
     deniedIs: turn ? "CredentialsRefused" : "OwnerGone",
   };
-  return endOf(run, await askAgent(run)) ?? (await followSubscriptions(run, 1));
+  return endOf(run, await askAgent(run)) ?? (await follow(run, 1));
+}
+
+/**
+ * A 0.3 agent is asked, never subscribed to: Python's writes every event that a subscription gets into its own Task once
+ * more, and sends no Task at its beginning.
+ */
+async function follow(run: Run, idleBefore: number): Promise<RunEnd> {
+  const native03 = run.recorder.dialect === "0.3" && (await run.context.profile.traits()).native03;
+  return native03 ? pollAgent(run, MAX_POLL_03_MS) : followSubscriptions(run, idleBefore);
 }
 
 async function followSubscriptions(run: Run, idleBefore: number): Promise<RunEnd> {
@@ -108,6 +128,7 @@ async function followSubscriptions(run: Run, idleBefore: number): Promise<RunEnd
       const source = { events, iterator, first, kind: "subscription" } as const;
       const end = await recordSource(context, recorder, source, {
         onQuiet: () => onQuiet(run),
+        quietMs: run.ended === "clean" ? CLEAN_QUIET_MS : QUIET_MS,
         beforeRest: () => catchUp(run),
       });
       if (end.kind === "rest" || end.kind === "lost") return "over";
@@ -131,10 +152,9 @@ async function followSubscriptions(run: Run, idleBefore: number): Promise<RunEnd
       continue;
     }
     [silentMs, pauseMs] = [0, FIRST_PAUSE_MS];
-    if (refused) return pollAgent(run);
+    if (refused) return pollAgent(run, MAX_POLL_MS);
     if (idle >= MAX_IDLE_SUBSCRIPTIONS || subscription.kind === "closed" || subscription.kind === "error") {
-      if (run.idleIs === "over") recorder.endTurn();
-      return run.idleIs;
+      return endIdle(run);
     }
   }
 }
@@ -183,17 +203,19 @@ async function catchUp(run: Run): Promise<void> {
   }
 }
 
-async function pollAgent(run: Run): Promise<RunEnd> {
+async function pollAgent(run: Run, maxDelayMs: number): Promise<RunEnd> {
   const { context, recorder } = run;
   let [quietMs, silentMs] = [0, 0];
-  for (let delayMs = FIRST_POLL_MS; ; delayMs = Math.min(delayMs * 2, MAX_POLL_MS)) {
+  for (let delayMs = FIRST_POLL_MS; ; delayMs = Math.min(delayMs * 2, maxDelayMs)) {
     await context.clock.sleep(delayMs);
     const before = recorder.generation;
     const standing = await askAgent(run);
     const end = endOf(run, standing);
     if (end !== null) return end;
     quietMs = recorder.generation > before ? 0 : quietMs + delayMs;
+    if (quietMs >= CLEAN_QUIET_MS && run.ended === "clean") return endIdle(run);
     if (quietMs >= QUIET_MS && (await yieldQueue(run))) return "over";
+    if (quietMs >= BROKEN_PATIENCE_MS && run.ended === "broken") return giveUp(run, "unclear");
     const silent = standing === "denied" || standing === "unclear";
     silentMs = silent ? silentMs + delayMs : 0;
     if (silent && silentMs >= PATIENCE_MS[standing]) return giveUp(run, standing);
@@ -218,7 +240,17 @@ async function onQuiet(run: Run): Promise<"read-on" | "stop"> {
   const standing = await askAgent(run);
   // A lost run is asked about once more after the source is closed.
   if (endOf(run, standing) !== null) return "stop";
+  if (run.ended === "clean") {
+    endIdle(run);
+    return "stop";
+  }
   return (await yieldQueue(run)) ? "stop" : "read-on";
+}
+
+/** The agent has ended the stream by itself and has nothing more to say: the turn is over, the task stays as it is. */
+function endIdle({ recorder, idleIs }: Run): RunEnd {
+  if (idleIs === "over") recorder.endTurn();
+  return idleIs;
 }
 
 /** Lets a queued message go ahead of a run that says nothing; true when one did. */

@@ -37,8 +37,9 @@ export type SourceEnd =
   | { kind: "lost" };
 
 export interface SourceOptions {
-  /** Called each time nothing has come for {@link QUIET_MS}; says whether to go on reading. */
+  /** Called each time nothing has come for `quietMs`, or {@link QUIET_MS}; says whether to go on reading. */
   onQuiet?: () => Promise<"read-on" | "stop">;
+  quietMs?: number;
   /**
    * Called before the event that would put the task at rest, where a subscription began without the Task (Python 0.3):
    * what happened before it was opened is missing from the record then.
@@ -145,7 +146,7 @@ async function nextEvent(
   if (!options.onQuiet) return next;
   for (;;) {
     const timer = new AbortController();
-    const quiet = context.clock.sleep(QUIET_MS, timer.signal).then(() => "quiet" as const);
+    const quiet = context.clock.sleep(options.quietMs ?? QUIET_MS, timer.signal).then(() => "quiet" as const);
     const event = await Promise.race([next, quiet]);
     timer.abort();
     if (event !== "quiet") return event;

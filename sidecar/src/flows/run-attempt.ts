@@ -22,6 +22,7 @@ import { recordSource } from "./record-source.ts";
 import { retryStore } from "./retry-store.ts";
 import type { OpenSend } from "./open-turn.ts";
 import type { TaskRecorder } from "./task-recorder.ts";
+import { upstreamOperation } from "./upstream-operation.ts";
 
 const NO_USABLE_ANSWER = "The agent gave no usable answer when the message was sent again.";
 const INVALID = new Set([INVALID_REQUEST, INVALID_PARAMS]);
@@ -53,7 +54,7 @@ interface Delivery {
 }
 
 async function deliver(context: FlowContext, turn: OpenSend, delivery: Delivery): Promise<RunEnd> {
-  const operation = turn.operation === "stream" ? "stream" : "send";
+  const operation = await upstreamOperation(context, turn);
   const { recorder, params } = delivery;
   const exchange = await callAgent(context, turn.origin, { operation, params, id: turn.id });
   if (exchange.kind === "failed") return exchange.end === "refused" ? "refused" : "died";

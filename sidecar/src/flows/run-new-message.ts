@@ -20,6 +20,7 @@ import { settleRun } from "./settle-run.ts";
 import { agentError, endWithoutTask, flatHeaders, ownError } from "./end-turn.ts";
 import type { OpenSend } from "./open-turn.ts";
 import type { TaskRecorder } from "./task-recorder.ts";
+import { upstreamOperation } from "./upstream-operation.ts";
 import { a2aError } from "../protocol/a2a-errors.ts";
 
 /**
@@ -29,7 +30,7 @@ import { a2aError } from "../protocol/a2a-errors.ts";
 export type MessageEnd = "over" | "refused" | "broken";
 
 export async function runNewMessage(context: FlowContext, turn: OpenSend): Promise<MessageEnd> {
-  const operation = turn.operation === "stream" ? "stream" : "send";
+  const operation = await upstreamOperation(context, turn);
   const exchange = await callAgent(context, turn.origin, { operation, params: messageParams(turn), id: turn.id });
   if (exchange.kind === "failed") return exchange.end;
   if (exchange.kind === "events") return recordStream(context, turn, exchange.events, exchange.headers);
