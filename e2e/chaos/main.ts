@@ -89,7 +89,8 @@ async function main(): Promise<void> {
   let failed = 0;
   const job = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      failed += await playSeries(next, order);
+      const broken = await playSeries(next, order);
+      failed += broken;
     }
   };
   await Promise.all(Array.from({ length: jobs }, job));

@@ -83,6 +83,28 @@ export function planChaos(seed: number, size: ChaosSize): ChaosPlan {
   };
 }
 
+/**
+ * The pods whose runs may be lost by what the plan does: a process of theirs ends or stands still, or cannot renew its lease.
+ * Whatever else goes wrong, clocks, NATS and outages of Postgres included, costs nobody a run.
+ */
+export function harmedPods({ faults }: Pick<ChaosPlan, "faults">): Set<number> {
+  return new Set(
+    faults.flatMap(({ fault }) => {
+      switch (fault.kind) {
+        // An agent that wakes after its keep-alive time closes connections with messages in them unread.
+        case "kill":
+        case "pause":
+        case "replace":
+          return [fault.pod];
+        case "half-open":
+          return fault.of === "postgres" ? [fault.pod] : [];
+        default:
+          return [];
+      }
+    }),
+  );
+}
+
 const LONG_OUTAGE_MS = 60_000;
 /** It takes a minute, so few plans have it. */
 const PLANS_PER_OUTAGE = 25;

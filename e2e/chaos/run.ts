@@ -40,7 +40,7 @@ export async function playRun(world: World, seed: number, size: Omit<ChaosSize, 
   const checker = new Checker(pool, fleet.agentKey, subject.dialect, { patient: true });
   const [sent] = await Promise.all([playClients(world, plan, checker), new FaultInjector(world).play(plan.faults)]);
   await untilAtRest(pool, fleet.agentKey, REST_MS).catch((error: unknown) => checker.violate("P4", String(error)));
-  const counts = await audit(world, checker, sent);
+  const counts = await audit(world, { checker, plan, sent });
   const record = await checker.verifyRecord();
   const kept = checker.violations.length === 0 ? null : await dumpRecord(world);
   await emptyRecord(pool, fleet.agentKey);

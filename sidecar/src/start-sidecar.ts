@@ -186,6 +186,8 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
       feeds.close();
       await board.stop();
       await Promise.all([app.close(), admin.close()]);
+      // Without its row this instance is dead to the others: what it still holds then counts an attempt (P8).
+      await drain.handOver(context);
       await instance.stop();
       await commits.stop();
       await relay.close();

@@ -38,9 +38,14 @@ export class WorkTaker {
     this.#own(this.#poll(context));
   }
 
-  /** Takes a turn by compare-and-set and runs it; nothing where somebody else has taken it. */
+  /**
+   * Takes a turn by compare-and-set and runs it; nothing where somebody else has taken it. Past the grace of a drain it is
+   * handed over instead, with its task (P8).
+   */
   startTurn(turnId: string): void {
     this.#once(`take ${turnId}`, async (context) => {
+      // A run would be cut off when the process ends, which nobody knows the time of: whoever else takes it begins at once.
+      if (!context.lifetime.mayRun) return context.lifetime.handOver(context);
       const { instanceId } = context.settings;
       const taken = await takeOnce(context, {
         take: () => context.store.takeTurn(turnId, instanceId),
@@ -67,7 +72,10 @@ export class WorkTaker {
   }
 
   recoverTask(claimed: ClaimedTask): void {
-    this.#once(`task ${claimed.task.taskId}@${claimed.task.epoch}`, (context) => recoverTask(context, claimed));
+    const { task, turn } = claimed;
+    // Under the turn's own key: a taking of it whose reply was lost finds it dispatched, and would run it beside this.
+    const key = turn ? runKey(turn.turn) : `task ${task.taskId}@${task.epoch}`;
+    this.#once(key, (context) => recoverTask(context, claimed));
   }
 
   startCancel(taskId: string): void {

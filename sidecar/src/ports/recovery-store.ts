@@ -84,8 +84,11 @@ export interface RecoveryStore {
    * (epoch + 1), turns in flight count a hand-over; whoever claims first goes on at once.
    */
   releaseWork(instance: string): Promise<{ taskIds: string[]; turnIds: string[] }>;
-  /** Gives up one turn in flight, and its task with it, for whoever claims it (a hand-over). False = not ours any more. */
-  releaseTurn(turnId: string, owner: { instance: string; epoch: number }): Promise<boolean>;
+  /**
+   * Gives up one turn in flight, and its task with it, for whoever claims it. False = not ours any more. `lost`: its run
+   * here has failed, so the next one is an attempt and no hand-over.
+   */
+  releaseTurn(turnId: string, owner: { instance: string; epoch: number }, lost: boolean): Promise<boolean>;
   /** Marks the instance as draining or not: draining ones are assigned nothing. */
   setDraining(instance: string, draining: boolean): Promise<void>;
   /** The youngest living instance that is not draining and not `self`; null when alone. */

@@ -16,7 +16,7 @@ import { TaskFeeds } from "../../src/flows/task-feeds.ts";
 import { TurnBoard } from "../../src/flows/turn-board.ts";
 import { UnboundRuns } from "../../src/flows/unbound-runs.ts";
 import type { Clock } from "../../src/ports/clock.ts";
-import type { TurnRow } from "../../src/ports/task-store.ts";
+import type { TaskRow, TurnRow } from "../../src/ports/task-store.ts";
 import type { ScriptedAgent } from "./scripted-agent.ts";
 
 const LEASE_MS = 60_000_000;
@@ -56,6 +56,10 @@ class ReadableStore extends MemoryTaskStore {
     return [...this.record.turns.values()].map((turn) => this.record.turnRow(turn));
   }
 
+  get tasks(): TaskRow[] {
+    return [...this.record.tasks.values()].map((task) => this.record.taskRow(task));
+  }
+
   /** A crash of the server takes the rows of turns of which nothing was flushed yet. */
   crash(): void {
     for (const turn of this.record.turns.values()) if (turn.taskId === null) this.record.turns.delete(turn.id);
@@ -70,6 +74,7 @@ class ReadableStore extends MemoryTaskStore {
 export interface FlowInstance {
   context: FlowContext;
   taker: WorkTaker;
+  drain: Drain;
   /** Makes a call of 1.0 as a client does. */
   call(
     method: string,
@@ -133,6 +138,7 @@ export async function startInstance(
   return {
     context,
     taker,
+    drain,
     call: async (method, params, options = {}) => {
       const text = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
       const request = { method: "POST", path: "/", headers: options.headers ?? {} };

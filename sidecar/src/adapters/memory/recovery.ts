@@ -84,12 +84,12 @@ export class MemoryRecovery implements RecoveryStore {
     };
   }
 
-  async releaseTurn(turnId: string, owner: { instance: string; epoch: number }): Promise<boolean> {
+  async releaseTurn(turnId: string, owner: { instance: string; epoch: number }, lost: boolean): Promise<boolean> {
     const turn = this.record.turns.get(turnId);
     if (turn === undefined || turn.state === "queued" || !this.#isHeld(turn, owner)) return false;
     const task = this.record.tasks.get(turn.taskId ?? "");
-    if (task) this.#releaseTask(task);
-    else this.#releaseUnbound(turn);
+    if (task) this.#releaseTask(task, !lost);
+    else this.#releaseUnbound(turn, !lost);
     return true;
   }
 
@@ -209,10 +209,10 @@ export class MemoryRecovery implements RecoveryStore {
     endMemoryTurn(turn, { state: "done", reply: null }, at);
   }
 
-  #releaseTask(task: MemoryTask): MemoryTurn[] {
+  #releaseTask(task: MemoryTask, handsOver = true): MemoryTurn[] {
     const sends = this.#liveSends(task);
     for (const turn of sends) {
-      turn.handovers += Number(mayHaveRun(turn));
+      turn.handovers += Number(handsOver && mayHaveRun(turn));
       turn.instance = "";
     }
     task.owner = "";
@@ -221,8 +221,8 @@ export class MemoryRecovery implements RecoveryStore {
     return sends;
   }
 
-  #releaseUnbound(turn: MemoryTurn): void {
-    turn.handovers += Number(mayHaveRun(turn));
+  #releaseUnbound(turn: MemoryTurn, handsOver = true): void {
+    turn.handovers += Number(handsOver && mayHaveRun(turn));
     turn.instance = "";
     turn.epoch += 1;
   }

@@ -1,7 +1,10 @@
-import type { Prisma, PrismaClient } from "../../../generated/client.ts";
+import { Prisma, type PrismaClient } from "../../../generated/client.ts";
 import { liveStates } from "./fragments.ts";
 
-/** One row per task or turn that was given up; `again`: its turns changed while it was waited for, nothing was done. */
+/**
+ * One row per task or turn that was given up; `again`: its turns changed while it was waited for, nothing was done. Without
+ * either id: a turn that had no task may have got one while it was waited for, and this statement does not see it.
+ */
 export interface ReleaseRecord {
   taskId: string | null;
   turnId: string | null;
@@ -14,6 +17,8 @@ export interface Release {
   instance: string;
   tasks: Prisma.Sql;
   turns: Prisma.Sql;
+  /** Whether what is at the agent counts a hand-over; it does not where its run has failed. */
+  handsOver: boolean;
 }
 
 /**
@@ -22,8 +27,11 @@ export interface Release {
  */
 export async function releaseWork(
   prisma: PrismaClient,
-  { agent, instance, tasks, turns }: Release,
+  { agent, instance, tasks, turns, handsOver }: Release,
 ): Promise<ReleaseRecord[]> {
+  const unbound = Prisma.sql`
+    u.agent = ${agent} and u.instance = ${instance} and u.task_id is null
+      and u.state in ('journaled', 'dispatched') and ${turns}`;
   return prisma.$queryRaw`
     with seen as materialized (
       select t.id, t.queue_version
@@ -45,11 +53,11 @@ export async function releaseWork(
       where not l.again
       for update of u
     ),
+    begun as materialized (
+      select u.id from turn u where ${unbound}
+    ),
     unbound as materialized (
-      select u.id
-      from turn u
-      where u.agent = ${agent} and u.instance = ${instance} and u.task_id is null
-        and u.state in ('journaled', 'dispatched') and ${turns}
+      select u.id from turn u where ${unbound}
       order by u.id
       for update
     ),
@@ -57,7 +65,7 @@ export async function releaseWork(
       update turn u set
         instance = '',
         epoch = u.epoch + (u.task_id is null)::integer,
-        handovers = u.handovers + (u.state in ('dispatched', 'bound'))::integer
+        handovers = u.handovers + (${handsOver}::boolean and u.state in ('dispatched', 'bound'))::integer
       where u.agent = ${agent} and u.id in (select id from bound union all select id from unbound)
       returning u.id
     ),
@@ -76,5 +84,7 @@ export async function releaseWork(
     union all
     select null, id, false from freed
     union all
-    select id, null, true from locked where again`;
+    select id, null, true from locked where again
+    union all
+    (select null, null, true from begun where id not in (select id from unbound) limit 1)`;
 }
