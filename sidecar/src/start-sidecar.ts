@@ -24,6 +24,7 @@ import { WorkTaker } from "./flows/take-work.ts";
 import { sweepRecord } from "./flows/sweep-record.ts";
 import { TaskFeeds } from "./flows/task-feeds.ts";
 import { TurnBoard } from "./flows/turn-board.ts";
+import { UnboundRuns } from "./flows/unbound-runs.ts";
 import { UnflushedTurns } from "./flows/unflushed-turns.ts";
 import { PeerWatcher } from "./flows/watch-peers.ts";
 import { openRecord } from "./open-record.ts";
@@ -95,6 +96,7 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
     feeds,
     board,
     recorders: new RecorderRegistry(),
+    unbound: new UnboundRuns(),
     agent,
     profile,
     presence,

@@ -41,6 +41,7 @@ export async function createTask(
       abandonRun(context, turn.origin, event.taskId);
       return null;
     }
+    context.unbound.recorded(turn);
     const recorder = new TaskRecorder(context, {
       tenant: turn.row.tenant,
       taskId,

@@ -14,6 +14,7 @@ import type { Logger } from "./logger.ts";
 import type { RecorderRegistry } from "./recorder-registry.ts";
 import type { TaskFeeds } from "./task-feeds.ts";
 import type { TurnBoard } from "./turn-board.ts";
+import type { UnboundRuns } from "./unbound-runs.ts";
 
 /** Settings of `loadConfig` that change what flows do. */
 export interface FlowSettings {
@@ -51,6 +52,7 @@ export interface FlowContext {
   readonly feeds: TaskFeeds;
   readonly board: TurnBoard;
   readonly recorders: RecorderRegistry;
+  readonly unbound: UnboundRuns;
   readonly agent: Agent;
   readonly profile: AgentProfile;
   readonly presence: AgentPresence;

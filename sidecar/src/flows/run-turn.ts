@@ -20,8 +20,9 @@ export async function runTurn(context: FlowContext, row: TurnRow, journaled: New
     if (row.purpose === "call") return await runForwardedCall(context, turn);
     const send = parseSend(row.dialect, turn.params);
     if (send.kind === "bad") return await endWithoutTask(context, { row, journaled }, ownError(turn, send.error));
-    if (row.taskId === null) await deliverMessage(context, { ...turn, send: send.value, journaled });
-    else await runFollowUp(context, { ...turn, send: send.value, journaled });
+    const message = { ...turn, send: send.value, journaled };
+    if (row.taskId !== null) return await runFollowUp(context, message);
+    await context.unbound.during(message, () => deliverMessage(context, message));
   } catch (error) {
     context.log.error({ err: error, turnId: row.id }, "turn could not be run");
     await giveUpTurn(context, row.id).catch((cause: unknown) => {

@@ -8,6 +8,7 @@ import type { ClaimedTask, ClaimedWork } from "../ports/recovery-store.ts";
 import type { NewTurn, TurnRow } from "../ports/task-store.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { DeposedWatch } from "./drop-deposed.ts";
+import { DeposedTurns } from "./drop-deposed-turns.ts";
 import { recoverTask, recoverTurn } from "./recover-work.ts";
 import { runCancel } from "./run-cancel.ts";
 import { runTurn } from "./run-turn.ts";
@@ -22,6 +23,7 @@ export class WorkTaker {
   readonly #promises = new Set<Promise<void>>();
   readonly #stopped = new AbortController();
   readonly #deposed = new DeposedWatch();
+  readonly #deposedTurns = new DeposedTurns();
   #leave: (() => void) | null = null;
 
   /** Begins to listen and to poll. The context refers back to this taker, hence not a constructor argument. */
@@ -117,6 +119,7 @@ export class WorkTaker {
         for (const turnId of work.turnIds) this.startTurn(turnId);
         for (const taskId of work.cancelTaskIds) this.startCancel(taskId);
         await this.#deposed.look(context);
+        await this.#deposedTurns.look(context);
       } catch (error) {
         context.log.debug({ err: error }, "own rows not readable, polled again later");
       }

@@ -57,7 +57,7 @@ function open() {
 
 describe("after an interruption of the store", () => {
   test.each(["unavailable", "unknown-outcome"] as const)(
-    "P7: it gets back what was journaled last before anything else is asked of it: %s",
+    "P7: it is given first what was journaled last: %s",
     async (kind) => {
       const { store, asked, setAway, wait } = open();
       await store.journal(turnOf("old"));
@@ -77,6 +77,17 @@ describe("after an interruption of the store", () => {
       expect(asked).toHaveLength(1);
     },
   );
+
+  test("P7: the same send waits until it is back, and nothing else does", async () => {
+    const { store, turns, setAway } = open();
+    await store.journal(turnOf("first", { dedupeKey: "k" }));
+    setAway("unavailable");
+    turns.suspectCrash();
+    await expect(store.journal(turnOf("retry", { dedupeKey: "k" }))).rejects.toMatchObject({ kind: "unavailable" });
+    expect(await store.journal(turnOf("other", { dedupeKey: "l" }))).toMatchObject({ kind: "inserted" });
+    setAway(null);
+    expect(await store.journal(turnOf("retry", { dedupeKey: "k" }))).toMatchObject({ kind: "joined" });
+  });
 
   test("a connection that broke while nobody used it counts", async () => {
     const { store, turns, asked } = open();

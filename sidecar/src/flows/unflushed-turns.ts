@@ -1,7 +1,8 @@
 /**
  * The turns this instance has journaled so lately that a crash of the store may have taken their rows: that insert does not
  * wait for the disk (G11). While the row is gone the same send, on another instance, would be run a second time (P7). So
- * after an interruption nothing is asked of the store before it has these turns again.
+ * they are the first thing the store is given after an interruption. Nobody but the same send waits until it has them:
+ * where connections break again and again, all the other calls would fail with this one.
  *
  * What is not known to have been interrupted is found missing by the watch over runs without a task.
  */
@@ -33,7 +34,7 @@ export class UnflushedTurns {
     this.#interrupted = true;
   }
 
-  /** The same store, which after an interruption gets back first what it may have lost. */
+  /** The same store, which after an interruption is given first what it may have lost. */
   guard<S extends TaskStore & RecoveryStore>(store: S): S {
     const durable = <A extends unknown[], R>(
       write: (...args: A) => Promise<R>,
@@ -48,6 +49,7 @@ export class UnflushedTurns {
     };
     const noted = {
       journal: async (turn: NewTurn): Promise<JournalOutcome> => {
+        if (this.#interrupted && this.#holdsSend(turn)) await this.#restore(store);
         const outcome = await store.journal(turn);
         this.#note(turn, outcome);
         return outcome;
@@ -67,7 +69,10 @@ export class UnflushedTurns {
   }
 
   async #ask(store: TaskStore, call: () => Promise<unknown>): Promise<unknown> {
-    if (this.#interrupted) await this.#restore(store);
+    if (this.#interrupted) {
+      // Its failure is no news: the store is still away, and the next call tries again.
+      this.#restore(store).catch(() => undefined);
+    }
     const sentMs = this.#clock.monotonicMs();
     try {
       const answer = await call();
@@ -85,6 +90,10 @@ export class UnflushedTurns {
     // A message to a task, and one for another instance, did wait for the disk.
     if (outcome.kind !== "inserted" || outcome.turn.state !== "dispatched" || turn.taskId !== null) return;
     this.#turns.set(turn.id, { turn, journaledMs: this.#clock.monotonicMs() });
+  }
+
+  #holdsSend({ dedupeKey }: NewTurn): boolean {
+    return dedupeKey !== null && [...this.#turns.values()].some(({ turn }) => turn.dedupeKey === dedupeKey);
   }
 
   /** A statement sent so much later was answered: what was journaled before that is on the disk. */

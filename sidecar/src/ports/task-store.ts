@@ -97,6 +97,18 @@ export interface TurnRow {
   lastGeneration: number | null;
 }
 
+/** Whose a turn is at this moment. */
+export interface TurnHolder {
+  turnId: string;
+  state: TurnState;
+  /** As in {@link TurnRow}: with a task its owner and epoch. */
+  instance: string;
+  epoch: number;
+  taskId: string | null;
+  /** The task's id at the owner's agent, "" where that is not known; null without a task. */
+  agentTaskId: string | null;
+}
+
 export interface NewTurn {
   id: string;
   purpose: TurnPurpose;
@@ -286,6 +298,8 @@ export interface TaskStore {
   readTurn(turnId: string): Promise<TurnRow | null>;
   /** The turns of these ids that exist, in any order; one statement. */
   readTurns(turnIds: string[]): Promise<TurnRow[]>;
+  /** Who holds those of these turns that exist, in any order; one statement that reads no payload. */
+  readHolders(turnIds: string[]): Promise<TurnHolder[]>;
   /** Journaled to dispatched by compare-and-set; null when somebody else has it (I5). */
   takeTurn(turnId: string, instance: string): Promise<TurnRow | null>;
   /**

@@ -85,6 +85,27 @@ export function describeTurns(open: OpenStore): void {
       expect(await store.readTurn(replaced.id)).toBeNull();
     });
 
+    it("says whose turns are: by themselves, and with their task", async () => {
+      const store = await open();
+      await store.registerInstance({ id: "a", podName: "", podUid: "" }, LEASE_MS);
+      const alone = await journaled(store);
+      const { taskId, turnId } = await startTask(store);
+      const holders = await store.readHolders([alone.id, turnId, "unknown"]);
+      const [first, second] = holders.toSorted((a, b) => a.epoch - b.epoch);
+      expect(holders).toHaveLength(2);
+      expect(first).toEqual({
+        turnId: alone.id,
+        state: "dispatched",
+        instance: "a",
+        epoch: 1,
+        taskId: null,
+        agentTaskId: null,
+      });
+      expect(second).toEqual({ turnId, state: "bound", instance: "a", epoch: 2, taskId, agentTaskId: taskId });
+      await store.beginAttempt(turnId, { instance: "a", epoch: 2 }, 1);
+      expect(await store.readHolders([turnId])).toMatchObject([{ agentTaskId: "" }]);
+    });
+
     it("P7 P9: another caller's or tenant's send of the same key is its own", async () => {
       const store = await open();
       await journaled(store, { dedupeKey: "k" });

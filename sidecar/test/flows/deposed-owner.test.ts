@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { bodyOf, FlowCluster, type FlowInstance, sendOf, startInstance } from "../support/flow-instance.ts";
 import { errorOf, resultOf, ScriptedAgent, ScriptedStream, statusOf, taskOf } from "../support/scripted-agent.ts";
-import { waitFor } from "../support/wait.ts";
+import { waitFor, within } from "../support/wait.ts";
 
 let instances: FlowInstance[] = [];
 
@@ -76,6 +76,47 @@ describe("an owner deposed while its agent is silent", () => {
       task: { id: "T", status: { state: "TASK_STATE_COMPLETED" } },
     });
     expect(streams.every((stream) => stream.closed)).toBe(true);
+  });
+});
+
+describe("an instance that lost a message while its agent was silent about it", () => {
+  /** The message is at an agent that says nothing; another instance has claimed it and `answer`s it. */
+  async function deposed(listed: (message: unknown) => unknown[]) {
+    const cluster = new FlowCluster();
+    const send = sendOf();
+    const agent = new ScriptedAgent()
+      .on("SendMessage", () => new Promise(() => {}))
+      .on("ListTasks", () => resultOf({ tasks: listed(send.message) }))
+      .on("CancelTask", () => resultOf(taskOf("mine", "CANCELED")));
+    const owner = await start(cluster, agent);
+    const waiting = owner.call("SendMessage", send);
+    await waitFor(() => agent.got("SendMessage").length > 0, { message: "the agent has no message" });
+    const elsewhere = new ScriptedAgent().on("SendMessage", () => resultOf({ task: taskOf("theirs", "COMPLETED") }));
+    const other = await start(cluster, elsewhere);
+    const [from, self] = [owner.context.settings.instanceId, other.context.settings.instanceId];
+    await cluster.store.renewInstance(from, -1, false);
+    other.taker.recover(
+      await cluster.store.claimWork({ self, selfPodUid: self, from: [from], predecessors: [], limit: 1 }),
+    );
+    const answer = bodyOf(await within(waiting, 10_000, "the caller waits for the run that does not count"));
+    expect(answer.result).toMatchObject({ task: { id: "theirs" } });
+    await waitFor(() => agent.got("ListTasks").length > 0, {
+      message: "the run that does not count is not looked for",
+    });
+    return agent;
+  }
+
+  test("P5: answers whoever waits for it with what the next owner records, and cancels its own run", async () => {
+    const agent = await deposed((message) => [taskOf("mine", "WORKING", { history: [message] })]);
+    await waitFor(() => agent.got("CancelTask").length > 0, { message: "the run is not cancelled" });
+    expect(agent.got("CancelTask")).toMatchObject([{ params: { id: "mine" } }]);
+  });
+
+  test("I5: cancels nothing where its agent only knows the run that counts", async () => {
+    const agent = await deposed((message) => [taskOf("theirs", "COMPLETED", { history: [message] })]);
+    // Whatever follows from the list has happened by then.
+    await new Promise(setImmediate);
+    expect(agent.got("CancelTask")).toEqual([]);
   });
 });
 

@@ -71,6 +71,17 @@ describe("a message whose row a crash of the store took", () => {
     expect(agent.got("SendMessage")).toHaveLength(2);
   });
 
+  test("P4: is put back by the instance that runs it, although nothing told it of the crash", async () => {
+    const cluster = new FlowCluster();
+    const agent = new ScriptedAgent().on("SendMessage", () => new Promise(() => {}));
+    instance = await startInstance(cluster, agent);
+    void instance.call("SendMessage", sendOf());
+    await waitFor(() => agent.got("SendMessage").length > 0, { message: "the agent has no message" });
+    cluster.store.crash();
+    await waitFor(() => cluster.store.turns.length > 0, { message: "nobody puts the message back" });
+    expect(cluster.store.turns).toMatchObject([{ state: "dispatched", epoch: 1 }]);
+  });
+
   test.each(["SendMessage", "SendStreamingMessage"] as const)(
     "P4: and that nobody puts back is refused as retryable to whoever waits for it: %s",
     async (method) => {

@@ -48,6 +48,7 @@ it("P7: a message for this instance is put back as soon as the store answers aga
   await expect(guarded.readPulses()).rejects.toMatchObject({ name: "StoreError" });
   await postgres.start();
   await waitFor(() => guarded.readPulses(), { message: "the store does not answer" });
+  await waitFor(() => record.store.readTurn(wanted.id), { message: "nobody puts the message back" });
   const again = await record.store.journal(newTurn({ dedupeKey: "retried", instance: "b", self: "b" }));
   expect(again).toMatchObject({ kind: "joined", turn: { id: wanted.id, state: "dispatched" } });
 });

@@ -14,6 +14,7 @@ import { RecorderRegistry } from "../../src/flows/recorder-registry.ts";
 import { WorkTaker } from "../../src/flows/take-work.ts";
 import { TaskFeeds } from "../../src/flows/task-feeds.ts";
 import { TurnBoard } from "../../src/flows/turn-board.ts";
+import { UnboundRuns } from "../../src/flows/unbound-runs.ts";
 import type { Clock } from "../../src/ports/clock.ts";
 import type { TaskRow, TurnRow } from "../../src/ports/task-store.ts";
 import type { ScriptedAgent } from "./scripted-agent.ts";
@@ -114,6 +115,7 @@ export async function startInstance(
     feeds: new TaskFeeds(relay, { clock, log: silent }),
     board: new TurnBoard({ store, relay, clock, log: silent }),
     recorders: new RecorderRegistry(),
+    unbound: new UnboundRuns(),
     agent,
     profile: new AgentProfile(agent, clock),
     presence: new AgentPresence(),

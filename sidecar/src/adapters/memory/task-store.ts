@@ -22,6 +22,7 @@ import type {
   TaskView,
   TaskWrite,
   TurnEnd,
+  TurnHolder,
   TurnRow,
 } from "../../ports/task-store.ts";
 import { isTerminal, type TaskState } from "../../domain/task-state.ts";
@@ -86,6 +87,13 @@ export class MemoryTaskStore extends MemoryRecovery implements TaskStore {
 
   async readTurns(turnIds: string[]): Promise<TurnRow[]> {
     return turnIds.flatMap((id) => this.record.turns.get(id) ?? []).map((turn) => this.record.turnRow(turn));
+  }
+
+  async readHolders(turnIds: string[]): Promise<TurnHolder[]> {
+    return (await this.readTurns(turnIds)).map(({ id, state, instance, epoch, taskId }) => {
+      const agentTaskId = this.record.tasks.get(taskId ?? "")?.agentTaskId ?? null;
+      return { turnId: id, state, instance, epoch, taskId, agentTaskId };
+    });
   }
 
   async takeTurn(turnId: string, instance: string): Promise<TurnRow | null> {

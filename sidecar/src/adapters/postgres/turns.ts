@@ -6,6 +6,7 @@ import { freeDedupeKey } from "./sql/free-dedupe-key.ts";
 import { journalFollowUp } from "./sql/journal-follow-up.ts";
 import { journalTurn } from "./sql/journal-turn.ts";
 import { lastInstance } from "./sql/last-instance.ts";
+import { readHolders } from "./sql/read-holders.ts";
 import { findTurns, readTurnByKey, readTurns } from "./sql/read-turns.ts";
 import { reassignTurn } from "./sql/reassign-turn.ts";
 import { restoreTurn } from "./sql/restore-turn.ts";
@@ -21,6 +22,7 @@ export type TurnStore = Pick<
   | "restoreTurns"
   | "readTurn"
   | "readTurns"
+  | "readHolders"
   | "takeTurn"
   | "reassignTurn"
   | "endTurn"
@@ -41,6 +43,7 @@ export function turnStore(scope: Scope): TurnStore {
         return record === undefined ? null : turnRowOf(record);
       }),
     readTurns: (turnIds) => reading(async () => (await readTurns(prisma, agent, turnIds)).map(turnRowOf)),
+    readHolders: (turnIds) => reading(() => readHolders(prisma, agent, turnIds)),
     takeTurn: (turnId, instance) =>
       writing(async () => {
         const [record] = await takeTurn(prisma, agent, { turnId, instance });
