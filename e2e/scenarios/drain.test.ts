@@ -151,4 +151,20 @@ describe.each([JS_1, JS_03])("an instance beside a $name agent drains", (subject
     expect(answered).toMatchObject({ state: "completed", taskId });
     expect(foldedText(answered.events)).toBe(countedTo(3));
   });
+
+  test("P8: so do they when the answer comes while the drained instance still lives, through it or another", async () => {
+    for (const through of [0, 1]) {
+      const asked = await stage.client("caller").send("ask", { pod: 0 });
+      const taskId = taskIdIn(asked.envelope);
+      await pod(0).drain({ "x-drain-token": TOKEN });
+      const messageId = randomUUID();
+      const answered = await stage.client("caller").stream("count 3", { taskId, messageId, pod: through });
+      expect(answered).toMatchObject({ state: "completed", taskId, breaks: [] });
+      expect(await turnOf(messageId)).toEqual({ attempt: 1, handovers: 0 });
+      const [start] = (await stage.fleet.starts()).filter((one) => one.messageId === messageId);
+      expect(start?.replica, "a drained instance begins nothing").not.toBe(0);
+      await pod(0).kill("pod");
+      await stage.settle();
+    }
+  });
 });

@@ -2,7 +2,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { foldedText } from "./support/persistent-client.ts";
 import { pythonPeersOrSkip } from "./support/python-judge.ts";
-import { RpcClient, taskIdOf } from "./support/rpc-client.ts";
 import type { Stage } from "./support/stage.ts";
 import { openStage } from "./support/stage.ts";
 import { PY_03, PY_1 } from "./support/subject.ts";
@@ -34,22 +33,6 @@ describe.skipIf(!built).each([PY_1, PY_03])("a run of an agent on $name", (subje
     expect(sent.state).toBe("completed");
     expect(foldedText(sent.events)).toBe(countedTo(60));
     expect(await stage.startsOf(sent.messageId)).toBe(1);
-  });
-
-  test("P4: its executor throws in the middle of its stream: the stream ends, and the task as failed", async () => {
-    const sent = await stage.client("sender").stream("throw");
-    expect(sent.state).toBe("failed");
-    expect(await stage.client("asker").get(sent.taskId ?? "", 1)).toMatch(/failed/i);
-  });
-
-  test("P10: its executor leaves the task at working: a follow-up does not wait for what will not come", async () => {
-    const [pod] = stage.fleet.pods;
-    const left = await new RpcClient(pod?.url ?? "", subject).send("settle", { blocking: false });
-    const askedAtMs = performance.now();
-    const done = await stage.client("caller").send("hello", { taskId: taskIdOf(left.body.result) });
-    expect(done.envelope).toMatchObject({ kind: "result", result: expect.stringMatching(/completed/i) });
-    // The agent itself answers within milliseconds.
-    expect(performance.now() - askedAtMs).toBeLessThan(5_000);
   });
 
   async function restartSidecar(): Promise<void> {

@@ -34,10 +34,11 @@ describe.skipIf(!built).for([PY_1, PY_1_COMPAT, PY_03])("$name", { concurrent: t
   });
   afterAll(() => fleet?.stop());
 
-  // There the stream of Python 0.3 breaks off: nothing to compare with (see python-sources).
-  const breaks = ({ mode, text }: { mode: Mode; text: string }) =>
-    subject === PY_03 && mode === "streaming" && text === "throw";
-  const rows = MODES.flatMap((mode) => TEXTS.map((text) => ({ mode, text }))).filter((row) => !breaks(row));
+  // The stream of Python 0.3 breaks off where the executor throws: nothing to compare with. And a call that an agent answers
+  // with a task at work is waited for as if the work went on, which nothing tells from it.
+  const differs = ({ mode, text }: { mode: Mode; text: string }) =>
+    (subject === PY_03 && text === "throw" && mode !== "unary") || (text === "settle" && mode === "unary");
+  const rows = MODES.flatMap((mode) => TEXTS.map((text) => ({ mode, text }))).filter((row) => !differs(row));
 
   test.for(rows)(
     "P10, P1: $mode “$text” is answered as by the agent, and known to the other replica",
@@ -81,7 +82,9 @@ function shown(seen: Outcome): Json {
     const closes = n === length - 1 && result?.kind === "status-update";
     return closes ? { ...event, body: { ...event.body, result: { ...result, final: true } } } : event;
   });
-  return normalForm({ ...seen, events });
+  const { body } = seen;
+  const result = body?.result?.history ? comparable(body.result) : body?.result;
+  return normalForm({ ...seen, events, ...(result ? { body: { ...body, result } } : {}) });
 }
 
 function withoutLast(seen: Outcome): Outcome {

@@ -9,11 +9,13 @@ export interface AgentTraits {
   pushNotifications: boolean | null;
   /** A 0.3 agent by nature, not a 1.0 agent that also answers 0.3 calls. */
   native03: boolean;
+  /** Such an agent on Python's SDK: whoever subscribes there makes it write every event into its own Task once more. */
+  python03: boolean;
 }
 
 const MAX_AGE_MS = 60_000;
 const RETRY_AGE_MS = 2_000;
-const UNKNOWN: AgentTraits = { streaming: null, pushNotifications: null, native03: true };
+const UNKNOWN: AgentTraits = { streaming: null, pushNotifications: null, native03: true, python03: false };
 
 export class AgentProfile {
   readonly #agent: Agent;

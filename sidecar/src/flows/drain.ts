@@ -120,8 +120,9 @@ export class Drain implements Lifetime {
     while (clock.monotonicMs() < this.#deadlineMs && (this.#deps.busy() > 0 || clock.monotonicMs() < quietUntilMs)) {
       await clock.sleep(CHECK_MS);
     }
-    await this.#release(context);
+    // From here on nothing is begun: what comes while the rest is given up is given up with it.
     this.#state = "drained";
+    await this.handOver(context);
     this.#closing.abort();
     log.info({}, "drained");
   }

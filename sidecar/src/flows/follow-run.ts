@@ -16,8 +16,8 @@ import type { TaskRecorder } from "./task-recorder.ts";
 
 const FIRST_POLL_MS = 500;
 const MAX_POLL_MS = 10_000;
-/** Of an agent that is asked although it could stream: as fresh as the record of a stream need be after a crash. */
-const MAX_POLL_03_MS = 1_000;
+/** Of an agent that is asked although it could stream. */
+const MAX_POLL_PYTHON_MS = 1_000;
 const FIRST_PAUSE_MS = 100;
 const SUBSCRIBE_PATIENCE_MS = 1_000;
 const CATCH_UP_TRIES = 10;
@@ -104,12 +104,12 @@ export async function reattach(context: FlowContext, recorder: TaskRecorder, ori
 }
 
 /**
- * A 0.3 agent is asked, never subscribed to: Python's writes every event that a subscription gets into its own Task once
- * more, and sends no Task at its beginning.
+ * A 0.3 agent on Python's SDK is asked, never subscribed to: it writes every event that a subscription gets into its own Task
+ * once more, and its subscription begins with no Task.
  */
 async function follow(run: Run, idleBefore: number): Promise<RunEnd> {
-  const native03 = run.recorder.dialect === "0.3" && (await run.context.profile.traits()).native03;
-  return native03 ? pollAgent(run, MAX_POLL_03_MS) : followSubscriptions(run, idleBefore);
+  const { python03 } = await run.context.profile.traits();
+  return python03 ? pollAgent(run, MAX_POLL_PYTHON_MS) : followSubscriptions(run, idleBefore);
 }
 
 async function followSubscriptions(run: Run, idleBefore: number): Promise<RunEnd> {
@@ -122,7 +122,7 @@ async function followSubscriptions(run: Run, idleBefore: number): Promise<RunEnd
       agentTaskId: recorder.agentTaskId,
       patienceMs: SUBSCRIBE_PATIENCE_MS,
     });
-    const refused = subscription.kind === "error" && subscription.code !== TASK_NOT_FOUND;
+    const declined = subscription.kind === "error" && subscription.code !== TASK_NOT_FOUND;
     if (subscription.kind === "open") {
       const { events, iterator, first } = subscription;
       const source = { events, iterator, first, kind: "subscription" } as const;
@@ -136,7 +136,7 @@ async function followSubscriptions(run: Run, idleBefore: number): Promise<RunEnd
     } else if (subscription.kind === "failed") {
       // A source that is gone and a port that refuses before it answers again: the process has died.
       if (subscription.end === "refused") return isSettled(run) ? "over" : "died";
-    } else if (!refused) {
+    } else if (!declined) {
       idle += 1;
     }
     const standing = await askAgent(run);
@@ -152,7 +152,7 @@ async function followSubscriptions(run: Run, idleBefore: number): Promise<RunEnd
       continue;
     }
     [silentMs, pauseMs] = [0, FIRST_PAUSE_MS];
-    if (refused) return pollAgent(run, MAX_POLL_MS);
+    if (declined) return pollAgent(run, MAX_POLL_MS);
     if (idle >= MAX_IDLE_SUBSCRIPTIONS || subscription.kind === "closed" || subscription.kind === "error") {
       return endIdle(run);
     }

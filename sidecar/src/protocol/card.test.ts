@@ -107,7 +107,7 @@ describe("a card sends clients to the sidecar", () => {
 
   it.each(["", "<html>", "[]", "null", '{"name":'])("what is no card stays: %s", (text) => {
     expect(rewriteCard(text, fixed)).toMatchObject({ text, changed: false });
-    expect(cardSpeaks(text)).toEqual({ streaming: null, pushNotifications: null, native03: false });
+    expect(cardSpeaks(text)).toEqual({ streaming: null, pushNotifications: null, native03: false, python03: false });
   });
 });
 
@@ -116,18 +116,32 @@ describe("what a card says of its agent", () => {
     [
       "0.3",
       '{"url":"u","capabilities":{"streaming":true,"pushNotifications":false}}',
-      { streaming: true, pushNotifications: false, native03: true },
+      { streaming: true, pushNotifications: false, native03: true, python03: false },
+    ],
+    [
+      "0.3 on Python's SDK",
+      '{"capabilities":{"streaming":true},"defaultInputModes":[],"defaultOutputModes":[],"description":"d","name":"n","skills":[],"url":"u","version":"1"}',
+      { streaming: true, pushNotifications: null, native03: true, python03: true },
+    ],
+    [
+      "0.3 on JavaScript's",
+      '{"name":"n","description":"d","url":"u","version":"1","capabilities":{},"defaultInputModes":[],"defaultOutputModes":[],"skills":[]}',
+      { streaming: null, pushNotifications: null, native03: true, python03: false },
     ],
     [
       "1.0",
       '{"supportedInterfaces":[{}],"capabilities":{"streaming":false}}',
-      { streaming: false, pushNotifications: null, native03: false },
+      { streaming: false, pushNotifications: null, native03: false, python03: false },
     ],
-    ["hybrid", '{"url":"u","supportedInterfaces":[{}]}', { streaming: null, pushNotifications: null, native03: false }],
+    [
+      "hybrid",
+      '{"url":"u","supportedInterfaces":[{}]}',
+      { streaming: null, pushNotifications: null, native03: false, python03: false },
+    ],
     [
       "an empty list of interfaces",
       '{"supportedInterfaces":[]}',
-      { streaming: null, pushNotifications: null, native03: true },
+      { streaming: null, pushNotifications: null, native03: true, python03: false },
     ],
   ])("%s", (_, card, expected) => {
     expect(cardSpeaks(card)).toEqual(expected);

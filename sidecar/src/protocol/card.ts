@@ -29,6 +29,8 @@ export interface CardCapabilities {
   pushNotifications: boolean | null;
   /** No `supportedInterfaces`: the agent speaks 0.3 only. */
   native03: boolean;
+  /** A 0.3 agent on Python's SDK, as far as its card shows. */
+  python03: boolean;
 }
 
 /** Hosts that mean "this machine" and that no client elsewhere can use. */
@@ -79,14 +81,24 @@ export function rewriteCard(cardText: string, addresses: CardAddresses): CardRew
 
 /** Reads what the sidecar needs to know of the agent. Text that is no card says nothing. */
 export function cardSpeaks(cardText: string): CardCapabilities {
-  if (!isCard(cardText)) return { streaming: null, pushNotifications: null, native03: false };
+  if (!isCard(cardText)) return { streaming: null, pushNotifications: null, native03: false, python03: false };
   const capabilities = member(cardText, "capabilities");
   const interfaces = member(cardText, "supportedInterfaces");
+  const native03 = !isArray(interfaces) || elements(interfaces).length === 0;
   return {
     streaming: isObject(capabilities) ? flag(member(capabilities, "streaming")) : null,
     pushNotifications: isObject(capabilities) ? flag(member(capabilities, "pushNotifications")) : null,
-    native03: !isArray(interfaces) || elements(interfaces).length === 0,
+    native03,
+    python03: native03 && isSorted(members(cardText).map(({ key }) => key)),
   };
+}
+
+/** As many as a card must have. */
+const REQUIRED_MEMBERS = 8;
+
+/** Python's 0.3 SDK writes a card's members in alphabetical order; nobody who writes a card by hand does. */
+function isSorted(keys: readonly string[]): boolean {
+  return keys.length >= REQUIRED_MEMBERS && keys.every((key, n) => n === 0 || (keys[n - 1] ?? "") < key);
 }
 
 /** A strong entity tag (RFC 9110 §8.8.3) from a digest that is made of tag characters. */
