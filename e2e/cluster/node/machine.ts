@@ -22,19 +22,22 @@ function mayAdministerSystem(): boolean {
   return mask !== undefined && (BigInt(`0x${mask}`) & sysAdmin) !== 0n;
 }
 
-/** Finds everything that a real node needs; otherwise says what is missing and how to get it. */
-export function locateNode(env: NodeJS.ProcessEnv): LocatedTools {
-  const missing = (names: readonly string[], how: string): LocatedTools => ({ kind: "missing", names, how });
+/** What keeps this machine from running a node, whatever programs there are; undefined: nothing. */
+export function nodeObstacle(env: NodeJS.ProcessEnv): Extract<LocatedTools, { kind: "missing" }> | undefined {
+  const missing = (names: readonly string[], how: string) => ({ kind: "missing", names, how }) as const;
   if (process.platform !== "linux")
     return missing(["Linux"], "a node needs Linux; use kind instead (E2E_CLUSTER=kind)");
   if (process.getuid?.() !== 0 || !mayAdministerSystem()) {
     return missing(["root"], "a node needs root with CAP_SYS_ADMIN (run this as root), or use kind (E2E_CLUSTER=kind)");
   }
   const absent = systemPrograms.filter(([program]) => !isInPath(program, env));
-  if (absent.length > 0) {
-    const packages = [...new Set(absent.map(([, name]) => name))].join(" ");
-    const programs = absent.map(([program]) => program);
-    return missing(programs, `${programs.join(", ")} missing; install them (Debian: apt-get install ${packages})`);
-  }
-  return locateTools(toolsOfRung(2), env);
+  if (absent.length === 0) return undefined;
+  const packages = [...new Set(absent.map(([, name]) => name))].join(" ");
+  const programs = absent.map(([program]) => program);
+  return missing(programs, `${programs.join(", ")} missing; install them (Debian: apt-get install ${packages})`);
+}
+
+/** Finds everything that a real node needs; otherwise says what is missing and how to get it. */
+export function locateNode(env: NodeJS.ProcessEnv): LocatedTools {
+  return nodeObstacle(env) ?? locateTools(toolsOfRung(2), env);
 }
