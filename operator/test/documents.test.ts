@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { settings } from "../src/config.ts";
 import { createMetrics } from "../src/server/metrics.ts";
+import { conditionTypes } from "../src/reconcile/conditions.ts";
 import { conditionReasons, refuseReasons, skipReasons } from "../src/reasons.ts";
 
 const readme = readFileSync(fileURLToPath(new URL("../README.md", import.meta.url)), "utf8");
@@ -17,6 +18,29 @@ test("README.md explains every reason, and no other", () => {
   const listed = [...section("reasons").matchAll(/^\| `(\w+)` \|/gm)].map(([, reason = ""]) => reason);
   const known = Object.keys({ ...skipReasons, ...refuseReasons, ...conditionReasons });
   expect(listed.toSorted()).toEqual(known.toSorted());
+});
+
+test("README.md says of every condition which reasons it gives while it is not true", () => {
+  const rows = [...section("conditions").matchAll(/^\| `(?<type>\w+)` \| [^|]+ \| (?<reasons>[^|]+) \|/gm)];
+  expect(["Ready", ...rows.map(({ groups }) => groups?.["type"])]).toEqual(conditionTypes);
+  const told = rows
+    .flatMap(({ groups }) => [...(groups?.["reasons"] ?? "").matchAll(/`([A-Z]\w+)`/g)])
+    .map(([, word = ""]) => word);
+  const good = [
+    "AllInjected",
+    "Connected",
+    "NamedPort",
+    "NoService",
+    "PortEnv",
+    "Ready",
+    "ScaledToZero",
+    "ServicePort",
+  ];
+  const ofPodsOnly = ["AgentGone", "AlreadyInjected"];
+  const bad = Object.keys({ ...skipReasons, ...refuseReasons, ...conditionReasons }).filter(
+    (reason) => ![...good, ...ofPodsOnly].includes(reason),
+  );
+  expect([...new Set(told)].filter((word) => word !== "Injected").toSorted()).toEqual(bad.toSorted());
 });
 
 test("README.md has the table of settings", () => {
