@@ -1,7 +1,7 @@
 # One word per thing a person does here. Everything starts what it needs on random ports and stops it again.
 SHELL := /bin/bash
 
-.PHONY: setup test lint demo bench chaos cluster-tools e2e clean
+.PHONY: setup test lint demo bench chaos cluster-tools e2e cluster cluster-down clean
 
 setup: ## Node packages, a Postgres and a nats-server, where they are missing
 	@.ci/setup
@@ -36,6 +36,13 @@ cluster-tools: setup ## Kubernetes' own programs, built once with Go into a cach
 e2e: setup ## the scenarios on a real cluster of plain processes (Linux, root; needs cluster-tools)
 	npx turbo run build
 	@npm run -s cluster -w e2e
+
+cluster: setup ## a cluster of plain processes with the images, Postgres, NATS and an agent, to type the README's commands at
+	npx turbo run build
+	@node_modules/.bin/node e2e/cluster/main.ts playground
+
+cluster-down: ## ends it
+	@node_modules/.bin/node e2e/cluster/main.ts down
 
 clean: ## what builds and tests leave
 	rm -rf .turbo */.turbo */dist */test-results.json sidecar/src/generated .cache

@@ -78,6 +78,14 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
     );
   });
 
+  test("nothing that went well is told as a warning", async () => {
+    const told = await cluster.admin.list(events, { namespace });
+    const warnings = (told as EventJson[])
+      .filter(({ type, source }) => type === "Warning" && source?.component === "durable-agent-operator")
+      .map(({ reason, message }) => `${reason}: ${message}`);
+    expect(warnings).toEqual([]);
+  });
+
   test("the sidecar's credentials are in a Secret that belongs to the DurableAgent", async () => {
     const secret = await cluster.admin.read(secrets, { name: "durable-agent-researcher", namespace });
     expect(Object.keys(secret?.data ?? {}).toSorted()).toEqual(["database-url", "nats-url", "secret-key"]);
@@ -100,7 +108,7 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
   test("looking again at a world that is in order writes nothing", async () => {
     const writes = async (): Promise<string[]> =>
       (await cluster.operatorRequests())
-        .filter((entry) => isWrite(entry) && !/leases|events/.test(entry.resource))
+        .filter((entry) => isWrite(entry) && !/leases/.test(entry.resource))
         .map((entry) => `${entry.verb} ${entry.resource} ${entry.name}`);
     const reads = async (): Promise<number> =>
       (await cluster.operatorRequests()).filter(
@@ -161,7 +169,7 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
       "sidecars are back",
     );
     const told = await cluster.admin.list(events, { namespace });
-    const reasons = (told as (KubernetesObject & { reason?: string })[]).map(({ reason }) => reason);
+    const reasons = (told as EventJson[]).map(({ reason }) => reason);
     expect(reasons).toEqual(expect.arrayContaining(["Stamped", "ServiceRouted"]));
   });
 
@@ -421,6 +429,13 @@ async function listPermissions(): Promise<string[]> {
       ),
     ),
   ];
+}
+
+interface EventJson extends KubernetesObject {
+  type?: string;
+  reason?: string;
+  message?: string;
+  source?: { component?: string };
 }
 
 interface RoleJson {
