@@ -7,7 +7,7 @@ import type { DurableAgent, DurableAgentStatus } from "@durable-agent/crds/durab
 import type { KubernetesObject, Pod, Workload } from "../kubernetes/objects.ts";
 import type { Cluster, ObjectCache } from "../ports/cluster.ts";
 import type { EventRecorder } from "../ports/probes.ts";
-import type { ConditionReason } from "../reasons.ts";
+import { passesByItself } from "../reconcile/conditions.ts";
 import { planReconcile } from "../reconcile/plan.ts";
 import { isRolledOut, readStamp } from "../reconcile/workload-state.ts";
 import type { Action, World } from "../reconcile/world.ts";
@@ -28,9 +28,6 @@ const resyncMs = 300_000;
 
 /** A workload that was just stamped looks rolled out until its new generation has reached the watch. */
 const upgradeBeginsMs = 5_000;
-
-/** Not ready, and nobody has to do anything about it. */
-const passingReasons: ReadonlySet<string> = new Set<ConditionReason>(["RollingOut", "WaitingForPods", "Deleting"]);
 
 /** The handler of the queue, whose keys are `namespace/name`. */
 export function createAgentController(options: AgentControllerOptions): (key: string) => Promise<Requeue> {
@@ -119,7 +116,7 @@ function report(events: EventRecorder, { agent, workload }: World, action: Actio
       if (ready === undefined || (ready.status === before?.status && ready.reason === before.reason)) return;
       // Nobody has been asked yet: that is no news, and the answer will be.
       if (ready.status === "Unknown") return;
-      const type = ready.status === "True" || passingReasons.has(ready.reason) ? "Normal" : "Warning";
+      const type = ready.status === "True" || passesByItself(ready.reason) ? "Normal" : "Warning";
       events.record(about, { type, reason: ready.reason, message: ready.message });
       return;
     }

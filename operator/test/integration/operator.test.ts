@@ -262,6 +262,36 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
     );
   });
 
+  test("a quota that refuses the pods is said in the condition, of a Deployment and of a StatefulSet", async () => {
+    const tight = {
+      apiVersion: "v1",
+      kind: "ResourceQuota",
+      metadata: { name: "tight", namespace },
+      // Nothing fits beside what is there, so a Deployment's additional pod and a StatefulSet's first one are refused.
+      spec: { hard: { "requests.memory": "0" } },
+    };
+    const { spec, ...workload } = deployment("refused-set");
+    await cluster.apply(tight);
+    await cluster.apply(
+      deployment("refused"),
+      durableAgentFor("refused"),
+      { ...workload, kind: "StatefulSet", spec: { ...(spec as object), serviceName: "refused-set" } },
+      durableAgentFor("refused-set", { workload: { kind: "StatefulSet", name: "refused-set" } }),
+    );
+    for (const name of ["refused", "refused-set"]) {
+      const agent = await eventually(
+        () => readAgent(name),
+        (seen) => conditionOf(seen, "Injected") === "False/PodsRefused",
+        `${name} says why its pods are not created`,
+      );
+      const said = agent.status?.conditions?.find(({ type }) => type === "Injected")?.message;
+      expect(said).toMatch(/quota/);
+    }
+    await cluster.kubectl(["delete", "resourcequota", "tight", "-n", namespace]);
+    await cluster.kubectl(["delete", "durableagent", "refused", "refused-set", "-n", namespace, "--timeout=20s"]);
+    await cluster.kubectl(["delete", "deployment/refused", "statefulset/refused-set", "-n", namespace]);
+  });
+
   test("the certificate is replaced before anybody notices that it is gone", async () => {
     const secret = { name: "durable-agent-webhook-tls", namespace: "durable-agent-system" };
     const before = (await cluster.admin.read(secrets, secret))?.data?.["tls.crt"];
