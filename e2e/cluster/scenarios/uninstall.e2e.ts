@@ -12,7 +12,7 @@ describeAgent("the chart is removed first", { isProtected: true, obeysSignals: f
   });
 
   it("K15: workloads run on without sidecars, no request fails, and the resources can be deleted", async () => {
-    const load = startLoad(agent().endpoint, { streams: 0 });
+    const load = startLoad(agent().endpoint, { isMixed: true });
     await uninstallOperator(requireCluster());
     await waitUntil("pods without a sidecar", async () => {
       const pods = await agent().pods();

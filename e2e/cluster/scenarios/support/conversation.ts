@@ -62,6 +62,9 @@ function textOf(artifact: Artifact): string {
   return (artifact.parts ?? []).map((part) => part.text ?? "").join("");
 }
 
+/** `mayBeUnrecorded`: not every pod behind the endpoint has a sidecar, so events may come without generations. */
+type Beginning = { readonly text: string; readonly mayBeUnrecorded?: boolean } | { readonly taskId: string };
+
 /** State of one conversation; events go in, the outcome comes out. */
 class Conversation {
   readonly messageId = randomUUID();
@@ -69,12 +72,14 @@ class Conversation {
   readonly problems: string[] = [];
   readonly generations: number[] = [];
   readonly #artifacts = new Map<string, string>();
+  readonly #mayBeUnrecorded: boolean;
   taskId: string | undefined;
   state: string | undefined;
   connections = 0;
 
   /** Either a text to send, or the id of a task that somebody else has started. */
-  constructor(about: { readonly text: string } | { readonly taskId: string }) {
+  constructor(about: Beginning) {
+    this.#mayBeUnrecorded = "mayBeUnrecorded" in about && about.mayBeUnrecorded === true;
     this.text = "text" in about ? about.text : undefined;
     this.taskId = "taskId" in about ? about.taskId : undefined;
   }
@@ -93,7 +98,15 @@ class Conversation {
     this.#fold(message.result);
   }
 
+  /** What nobody records cannot be resumed: the client of an agent alone has one connection, and loses with it. */
+  noteLostConnection(): void {
+    if (this.#mayBeUnrecorded && this.generations.length === 0 && !this.isOver) {
+      this.problems.push(`cut before it was recorded, last state ${this.state}`);
+    }
+  }
+
   #count(id: string | null): void {
+    if (id === null && this.#mayBeUnrecorded && this.generations.length === 0) return;
     const generation = Number(id);
     // Who joins a running task begins with a Task of any generation.
     const before = this.generations.at(-1) ?? (this.text === undefined ? generation - 1 : 0);
@@ -160,6 +173,7 @@ async function finish(conversation: Conversation, endpoints: readonly Endpoint[]
     if (endpoint === undefined) throw new Error("a conversation needs an endpoint");
     conversation.connections += 1;
     await readConnection(endpoint, conversation);
+    conversation.noteLostConnection();
   }
   return conversation.outcome();
 }
@@ -170,6 +184,14 @@ async function finish(conversation: Conversation, endpoints: readonly Endpoint[]
  */
 export async function converse(text: string, ...endpoints: readonly Endpoint[]): Promise<Outcome> {
   return await finish(new Conversation({ text }), endpoints);
+}
+
+/**
+ * Streams one message through an endpoint behind which some pods have a sidecar and some have none. A stream that an
+ * agent alone answers has to last; any other one resumes.
+ */
+export async function converseWithMixedPods(text: string, endpoint: Endpoint): Promise<Outcome> {
+  return await finish(new Conversation({ text, mayBeUnrecorded: true }), [endpoint]);
 }
 
 /** Follows a task that somebody else has started, to its end. */

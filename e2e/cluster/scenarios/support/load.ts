@@ -2,7 +2,7 @@
 // then tells everything that broke a promise.
 
 import { setTimeout as delay } from "node:timers/promises";
-import { converse, type Endpoint, send } from "./conversation.ts";
+import { converse, converseWithMixedPods, type Endpoint, send } from "./conversation.ts";
 
 /** How much. */
 export interface LoadOptions {
@@ -12,6 +12,8 @@ export interface LoadOptions {
   readonly streams?: number;
   /** Numbers that each stream counts to, 20 a second. */
   readonly streamLength?: number;
+  /** Whether pods without a sidecar answer as well, as while sidecars come or go. */
+  readonly isMixed?: boolean;
 }
 
 /** What happened. */
@@ -60,7 +62,7 @@ class Failures {
 
 /** Starts a load on `endpoint`. */
 export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
-  const { callsPerSecond = 50, streams = 10, streamLength = 100 } = options;
+  const { callsPerSecond = 50, streams = 10, streamLength = 100, isMixed = false } = options;
   const failures = new Failures();
   const messageIds: string[] = [];
   const count = { calls: 0, streams: 0, events: 0, resumed: 0 };
@@ -77,7 +79,7 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
 
   const streamOnce = async (): Promise<void> => {
     const startedAt = Date.now();
-    const outcome = await converse(`count ${streamLength} every 50ms`, endpoint);
+    const outcome = await (isMixed ? converseWithMixedPods : converse)(`count ${streamLength} every 50ms`, endpoint);
     count.streams += 1;
     messageIds.push(outcome.messageId);
     count.events += outcome.generations.length;
@@ -91,9 +93,12 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
 
   const calls = async (): Promise<void> => {
     const open = new Set<Promise<void>>();
-    while (!stopping.signal.aborted) {
-      const running: Promise<void> = callOnce().finally(() => open.delete(running));
-      open.add(running);
+    for (let started = 0; !stopping.signal.aborted; ) {
+      // By the clock, so that a busy machine makes calls late and not fewer.
+      for (; started < since(Date.now()) * callsPerSecond; started += 1) {
+        const running: Promise<void> = callOnce().finally(() => open.delete(running));
+        open.add(running);
+      }
       await delay(1000 / callsPerSecond);
     }
     await Promise.all(open);
