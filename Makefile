@@ -22,9 +22,9 @@ demo: setup ## three replicas of an unmodified agent behaving as one (KEEP=1 lea
 	npx turbo run build --filter=durable-agent-sidecar
 	@npm run -s demo -w e2e
 
-chaos: setup ## random faults under load (RUNS=200 REPLICAS=2; SEED=… AGENT=… plays one run again)
+chaos: setup ## random faults under load (RUNS=200 REPLICAS=2 JOBS=2; SEED=… AGENT=… plays one run again)
 	npx turbo run build --filter=durable-agent-sidecar
-	@RUNS=$(RUNS) REPLICAS=$(REPLICAS) SEED=$(SEED) AGENT=$(AGENT) npm run -s chaos -w e2e
+	@RUNS=$(RUNS) REPLICAS=$(REPLICAS) JOBS=$(JOBS) SEED=$(SEED) AGENT=$(AGENT) npm run -s chaos -w e2e
 
 bench: setup ## the sidecar beside its peers and its floors
 	npx turbo run build --filter=durable-agent-sidecar

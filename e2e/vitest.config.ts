@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-const LOAD = ["scenarios/load.test.ts", "scenarios/outages*.test.ts"];
+const LOAD = ["scenarios/load.test.ts", "scenarios/outages*.test.ts", "chaos/chaos.test.ts"];
 
 /**
  * `parts` need nothing but Node and what they start themselves; `scenarios` run whole replicas against one Postgres and one nats-server of the run.
@@ -15,7 +15,7 @@ export default defineConfig({
         test: {
           name: "parts",
           include: ["**/*.test.ts"],
-          exclude: ["scenarios/**", "**/node_modules/**"],
+          exclude: ["scenarios/**", "chaos/chaos.test.ts", "**/node_modules/**"],
           environment: "node",
           testTimeout: 60_000,
           hookTimeout: 60_000,

@@ -1,18 +1,11 @@
-/** What must hold once everything is at rest: executor starts and turns against the promises, and all pods of one mind. */
+/** What must hold once everything is at rest: every message by the record and the executors' log, and all pods of one mind. */
 import type { Checker } from "../scenarios/support/checker.ts";
+import { isTerminalState, plainState } from "../scenarios/support/checker-wire.ts";
 import { PersistentClient } from "../scenarios/support/persistent-client.ts";
-import type { SentMessage } from "./clients.ts";
+import { judge, type SentMessage, type TurnRecord } from "./judgement.ts";
+import { type ChaosPlan, harmedPods } from "./plan.ts";
+import { replay } from "./replay.ts";
 import { MAX_ATTEMPTS, type World } from "./world.ts";
-
-interface TurnRecord {
-  messageId: string;
-  taskId: string | null;
-  state: string;
-  attempt: number;
-  handovers: number;
-  /** It ended with an answer that is an error: nothing of it is in the record. */
-  refused: boolean;
-}
 
 export interface AuditCounts {
   turns: number;
@@ -21,45 +14,44 @@ export interface AuditCounts {
   retried: number;
 }
 
-export async function audit(world: World, checker: Checker, sent: readonly SentMessage[]): Promise<AuditCounts> {
-  const turns = Map.groupBy(await readTurns(world), (turn) => turn.messageId);
-  const starts = Map.groupBy(await world.fleet.starts(), (start) => start.messageId);
-  const counts: AuditCounts = { turns: 0, starts: 0, retried: 0 };
-  for (const message of sent) {
-    const own = turns.get(message.messageId) ?? [];
-    const started = starts.get(message.messageId)?.length ?? 0;
-    counts.turns += own.length;
-    counts.starts += started;
-    counts.retried += own.filter((turn) => turn.attempt > 1).length;
-    auditMessage(checker, { ...message, turns: own, started });
-  }
-  await comparePods(world, checker);
-  return counts;
+interface RecordedTask {
+  id: string;
+  state: string;
+  /** Of every event, from the first on. */
+  attempts: number[];
+  payloads: string[];
 }
 
-function auditMessage(checker: Checker, message: SentMessage & { turns: TurnRecord[]; started: number }): void {
-  const { turns, started } = message;
-  const name = `${message.conversation}, message ${message.messageId}`;
-  if (turns.length === 0) {
-    checker.violate("P4", `${name} has left no trace`);
-    return;
-  }
-  const accepted = turns.filter((turn) => !turn.refused);
-  if (accepted.length > 1) checker.violate("P7", `${name} became ${accepted.length} turns: ${JSON.stringify(turns)}`);
-  const attempts = turns.reduce((sum, turn) => sum + turn.attempt, 0);
-  if (started > attempts) checker.violate("I5", `${name} was started ${started} times in ${attempts} attempts`);
-  for (const turn of accepted) {
-    const tries = turn.attempt - turn.handovers;
-    if (tries > MAX_ATTEMPTS) checker.violate("P4", `${name} was tried ${tries} times: ${JSON.stringify(turn)}`);
-    // A bare Message leaves no line before it is answered, so its start is not counted here.
-    const once = turn.attempt === 1 && turn.state === "done" && turn.taskId !== null && turns.length === 1;
-    if (once && started !== 1) checker.violate("I5", `${name} was tried once and started ${started} times`);
-  }
+export async function audit(
+  world: World,
+  { checker, plan, sent }: { checker: Checker; plan: ChaosPlan; sent: readonly SentMessage[] },
+): Promise<AuditCounts> {
+  const [turns, log, tasks] = await Promise.all([readTurns(world), world.fleet.starts(), readTasks(world)]);
+  const known = new Set(sent.map(({ messageId }) => messageId));
+  // The log goes back to the first run of this world.
+  const starts = log.filter(({ messageId }) => known.has(messageId));
+  const violations = judge({
+    sent,
+    turns,
+    starts,
+    exhausted: new Set(tasks.filter(isExhausted).map(({ id }) => id)),
+    tasks: new Map(tasks.map(({ id, attempts }) => [id, attempts])),
+    harmed: harmedPods(plan),
+    maxAttempts: MAX_ATTEMPTS,
+  });
+  for (const { promise, what } of violations) checker.violate(promise, what);
+  await Promise.all(tasks.map((task) => comparePods(world, checker, task)));
+  return { turns: turns.length, starts: starts.length, retried: turns.filter(({ attempt }) => attempt > 1).length };
+}
+
+function isExhausted({ payloads }: RecordedTask): boolean {
+  return payloads.at(-1)?.includes("as often as allowed") ?? false;
 }
 
 async function readTurns({ pool, fleet }: World): Promise<TurnRecord[]> {
   const { rows } = await pool.query<Omit<TurnRecord, "messageId"> & { body: string }>(
-    `select body, task_id as "taskId", state, attempt, handovers, state = 'failed' and first_generation is null as refused
+    `select body, task_id as "taskId", state, attempt, handovers, first_generation as "firstGeneration",
+            last_generation as "lastGeneration", state = 'failed' and first_generation is null as refused
      from turn where agent = $1 and purpose = 'send'`,
     [fleet.agentKey],
   );
@@ -71,20 +63,35 @@ function messageIdIn(body: string): string {
   return parsed.params?.message?.messageId ?? "";
 }
 
-/** P1: the same Task from every pod. */
-async function comparePods({ pool, fleet, subject }: World, checker: Checker): Promise<void> {
-  const { rows } = await pool.query<{ id: string }>("select id from task where agent = $1", [fleet.agentKey]);
+async function readTasks({ pool, fleet }: World): Promise<RecordedTask[]> {
+  const { rows } = await pool.query<RecordedTask>(
+    `select t.id, t.state, array_agg(e.attempt order by e.generation) as attempts,
+            array_agg(e.payload order by e.generation) as payloads
+     from task t join task_event e on e.agent = t.agent and e.task_id = t.id
+     where t.agent = $1 group by t.id, t.state`,
+    [fleet.agentKey],
+  );
+  return rows;
+}
+
+/** P1, P3: the same Task from every pod, and its whole tail to a reader that comes back, also after its end. */
+async function comparePods(world: World, checker: Checker, { id, state, payloads }: RecordedTask): Promise<void> {
+  const { fleet, subject } = world;
+  const sites = fleet.pods.map((pod) => ({
+    urls: () => [pod.url],
+    agent: subject.agent,
+    dialect: subject.dialect,
+    checker,
+  }));
+  const texts = await Promise.all(sites.map((site) => new PersistentClient(site, "at rest").get(id)));
+  if (new Set(texts).size !== 1) checker.violate("P1", `at rest the pods say ${texts.join(" and ")}`);
+  const task = texts[0] ?? "{}";
+  checker.shownTask({ reader: "at rest", taskId: id, task, generation: null, notBefore: checker.headOf(id) });
+  if (!isTerminalState(plainState(state))) return;
   await Promise.all(
-    rows.map(async ({ id }) => {
-      const texts = await Promise.all(
-        fleet.pods.map((pod) => {
-          const site = { urls: () => [pod.url], agent: subject.agent, dialect: subject.dialect, checker };
-          return new PersistentClient(site, pod.name).get(id);
-        }),
-      );
-      if (new Set(texts).size !== 1) checker.violate("P1", `at rest the pods say ${texts.join(" and ")}`);
-      const task = texts[0] ?? "{}";
-      checker.shownTask({ reader: "at rest", taskId: id, task, generation: null, notBefore: checker.headOf(id) });
+    fleet.pods.map(async (pod) => {
+      const differs = await replay({ subject, url: pod.url, taskId: id, payloads });
+      if (differs !== null) checker.violate("P3", `at rest, task ${id} from ${pod.name}: ${differs}`);
     }),
   );
 }

@@ -6,32 +6,31 @@ import { isTerminalState, readResult } from "../scenarios/support/checker-wire.t
 import type { ClientSite, StreamOutcome } from "../scenarios/support/persistent-client.ts";
 import { foldedText, PersistentClient, taskIdIn, taskIdOf, taskText } from "../scenarios/support/persistent-client.ts";
 import type { Subject } from "../scenarios/support/subject.ts";
+import type { SentMessage } from "./judgement.ts";
 import type { ChaosPlan, Conversation, Opening } from "./plan.ts";
 import type { World } from "./world.ts";
 
 /** A connection that says nothing for so long is given up: paused and half-open peers do not close theirs. */
 const IDLE_MS = 3_000;
+/** How long a client goes on in all; a long outage comes on top. */
 const PATIENCE_MS = 45_000;
 /** A refused subscription of a task that is finished, and nothing had been read of it. */
 const FINISHED = new Set([-32004]);
 const CANCEL_AGAIN_MS = 500;
-
-/** Messages that were sent, for the audit. */
-export interface SentMessage {
-  messageId: string;
-  conversation: string;
-}
+/** What the fixture agents' `slow` and `silent` come to; null where the agent has none. */
+const SDK_WORDS = { slow: "slow but sure", silent: "out of the silence" };
+const RAW_WORDS = { slow: "done at last", silent: null };
 
 /** Resolves when every client has what it came for, or has given up. Never rejects for what a pod did wrong. */
 export async function playClients(world: World, plan: ChaosPlan, checker: Checker): Promise<SentMessage[]> {
   const sent: SentMessage[] = [];
-  const site: ClientSite = {
+  const site: PatientSite = {
     urls: () => world.fleet.pods.map((pod) => pod.url),
     agent: world.subject.agent,
     dialect: world.subject.dialect,
     checker,
     idleMs: IDLE_MS,
-    patienceMs: PATIENCE_MS,
+    patienceMs: PATIENCE_MS + plan.outageMs,
   };
   await Promise.all(
     plan.conversations.map(async (conversation, n) => {
@@ -42,8 +41,10 @@ export async function playClients(world: World, plan: ChaosPlan, checker: Checke
   return sent;
 }
 
+type PatientSite = ClientSite & { patienceMs: number };
+
 interface Scene {
-  site: ClientSite;
+  site: PatientSite;
   subject: Subject;
   sent: SentMessage[];
 }
@@ -69,14 +70,16 @@ class Player {
   async #open(opening: Opening): Promise<void> {
     switch (opening.kind) {
       case "stream":
-        return this.#expectCount(await this.#stream(countText(opening)), opening.total);
+        return this.#expectText(await this.#stream(countText(opening)), countedTo(opening.total));
       case "call":
-        return void (await this.#call(`slow ${opening.workMs}`));
+        return void (await this.#call(`slow ${opening.workMs}`, { result: this.#words.slow }));
       case "non-blocking":
         return this.#poll(opening);
       case "silent": {
-        const word = this.#scene.subject.agent === "raw" ? "slow" : "silent";
-        return this.#expectCompleted((await this.#stream(`${word} ${opening.workMs}`)).state);
+        // The raw agent has no such behaviour.
+        const word = this.#words.silent === null ? "slow" : "silent";
+        const result = this.#words.silent ?? this.#words.slow;
+        return this.#expectText(await this.#stream(`${word} ${opening.workMs}`), result);
       }
       case "question":
         return this.#ask(opening);
@@ -95,10 +98,11 @@ class Player {
     options: { taskId?: string; pod?: number; onTask?: (id: string) => void } = {},
   ): Promise<StreamOutcome> {
     const { onTask, pod = this.#conversation.pod, ...rest } = options;
+    const message = this.#newMessage();
     const outcome = await this.#client().stream(text, {
       ...rest,
       pod,
-      messageId: this.#newMessage(),
+      messageId: message.messageId,
       onEvent: (event) => {
         if (event.generation === 0) return;
         onTask?.(taskIdOf(event));
@@ -106,31 +110,39 @@ class Player {
       },
     });
     if (outcome.refused) this.#violate("P4", `refused with ${outcome.refused.code}: ${outcome.refused.message}`);
+    const [first, last] = [outcome.events.at(0), outcome.events.at(-1)];
+    const ended = last !== undefined && isRest(last.state);
+    if (first && ended) message.streamed = { first: first.generation, last: last.generation };
     return outcome;
   }
 
   async #call(
-    text: string,
-    options: { taskId?: string; messageId?: string; pod?: number } = {},
+    said: string,
+    options: { taskId?: string; messageId?: string; pod?: number; result?: string } = {},
   ): Promise<string | null> {
-    const { messageId = this.#newMessage(), pod = this.#conversation.pod, ...rest } = options;
-    const { envelope } = await this.#client().send(text, { ...rest, messageId, pod });
+    const { messageId = this.#newMessage().messageId, pod = this.#conversation.pod, result, ...rest } = options;
+    const { envelope } = await this.#client().send(said, { ...rest, messageId, pod });
     if (envelope.kind !== "result") {
-      this.#violate("P4", `"${text}" was answered with ${JSON.stringify(envelope)}`);
+      this.#violate("P4", `"${said}" was answered with ${JSON.stringify(envelope)}`);
       return null;
     }
-    this.#expectCompleted(readResult(envelope.result).state, envelope.result);
+    const { state } = readResult(envelope.result);
+    this.#expectCompleted(state, envelope.result);
+    const text = taskText(envelope.result);
+    if (state === "completed" && result !== undefined && text !== result)
+      this.#violate("P4", `"${said}" was answered with "${text}"`);
     return taskIdIn(envelope);
   }
 
   async #poll(opening: Extract<Opening, { kind: "non-blocking" }>): Promise<void> {
     const { pod } = this.#conversation;
-    const messageId = this.#newMessage();
+    const { messageId } = this.#newMessage();
     const { envelope } = await this.#client().send(countText(opening), { messageId, pod, nonBlocking: true });
     const taskId = taskIdIn(envelope);
     if (taskId === "") return this.#violate("P4", `answered with ${JSON.stringify(envelope)}`);
     this.#follow(taskId);
-    const untilMs = performance.now() + PATIENCE_MS;
+    const { patienceMs } = this.#scene.site;
+    const untilMs = performance.now() + patienceMs;
     for (let n = 0; ; n += 1) {
       const task = await this.#client().get(taskId, pod + n);
       const state = task === null ? null : readResult(task).state;
@@ -141,7 +153,7 @@ class Player {
         if (state === "completed" && text !== countedTo(opening.total)) this.#violate("P4", `counted "${text}"`);
         return;
       }
-      if (performance.now() > untilMs) return this.#violate("P4", `still ${state} after ${PATIENCE_MS} ms`);
+      if (performance.now() > untilMs) return this.#violate("P4", `still ${state} after ${patienceMs} ms`);
       await sleep(200);
     }
   }
@@ -178,16 +190,18 @@ class Player {
   }
 
   async #double(workMs: number): Promise<void> {
-    const messageId = this.#newMessage();
+    const { messageId } = this.#newMessage();
     const text = `slow ${workMs}`;
     const { pod } = this.#conversation;
-    const ids = await Promise.all([0, 1].map((n) => this.#call(text, { messageId, pod: pod + n })));
+    const ids = await Promise.all(
+      [0, 1].map((n) => this.#call(text, { messageId, pod: pod + n, result: this.#words.slow })),
+    );
     if (ids[0] !== ids[1]) this.#violate("P7", `one message, two tasks: ${ids.join(" and ")}`);
   }
 
   async #message(): Promise<void> {
     const { pod } = this.#conversation;
-    const { envelope } = await this.#client().send("message", { messageId: this.#newMessage(), pod });
+    const { envelope } = await this.#client().send("message", { messageId: this.#newMessage().messageId, pod });
     const kind = envelope.kind === "result" ? readResult(envelope.result).kind : null;
     if (kind === "message") return;
     // A message that could not be tried again became a failed task.
@@ -217,11 +231,15 @@ class Player {
     }
   }
 
-  #expectCount(outcome: StreamOutcome, total: number): void {
+  get #words(): { slow: string; silent: string | null } {
+    return this.#scene.subject.agent === "raw" ? RAW_WORDS : SDK_WORDS;
+  }
+
+  #expectText(outcome: StreamOutcome, expected: string): void {
     this.#expectCompleted(outcome.state, outcome.events.at(-1)?.result);
     if (outcome.state !== "completed") return;
     const text = foldedText(outcome.events);
-    if (text !== countedTo(total)) this.#violate("P4", `task ${outcome.taskId} counted "${text}"`);
+    if (text !== expected) this.#violate("P4", `task ${outcome.taskId} came to "${text}"`);
   }
 
   #expectCompleted(state: string | null, shown = ""): void {
@@ -238,15 +256,20 @@ class Player {
     return new PersistentClient(this.#scene.site, this.#name);
   }
 
-  #newMessage(): string {
-    const messageId = randomUUID();
-    this.#scene.sent.push({ messageId, conversation: this.#name });
-    return messageId;
+  #newMessage(): SentMessage {
+    const message: SentMessage = { messageId: randomUUID(), conversation: this.#name, streamed: null };
+    this.#scene.sent.push(message);
+    return message;
   }
 
   #violate(promise: string, what: string): void {
     this.#scene.site.checker.violate(promise, `${this.#name}: ${what}`);
   }
+}
+
+/** The event after which a turn's own stream closes. */
+function isRest(state: string | null): boolean {
+  return isTerminalState(state) || state === "input-required";
 }
 
 function countText({ total, everyMs }: { total: number; everyMs: number }): string {

@@ -1,8 +1,8 @@
 /** Does to a world what a plan says, and puts everything right again. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { waitFor } from "../../sidecar/test/support/wait.ts";
-import type { Fault, TimedFault } from "./plan.ts";
-import type { World } from "./world.ts";
+import type { ClockOf, Fault, TimedFault } from "./plan.ts";
+import { LEASE_MS, type World } from "./world.ts";
 
 /** Works on one thing come one after the other: nothing is started twice. */
 class Turnstile {
@@ -20,6 +20,9 @@ export class FaultInjector {
   readonly #pods: Turnstile[];
   readonly #postgres = new Turnstile();
   readonly #nats = new Turnstile();
+  readonly #clocks = new Turnstile();
+  /** How far each clock is off: jumps add up. */
+  readonly #offsets: Record<ClockOf, number> = { postgres: 0, sidecar: 0 };
   #postgresDown = false;
 
   constructor(world: World) {
@@ -60,6 +63,10 @@ export class FaultInjector {
         return this.#disconnect();
       case "half-open":
         return this.#halfOpen(fault);
+      case "clock":
+        await this.#jump(fault.of, fault.seconds);
+        await sleep(fault.awayMs);
+        return this.#jump(fault.of, -fault.seconds);
     }
   }
 
@@ -108,6 +115,11 @@ export class FaultInjector {
     link?.silence(false);
   }
 
+  #jump(of: ClockOf, seconds: number): Promise<void> {
+    this.#offsets[of] += seconds;
+    return this.#clocks.pass(() => this.#world.clocks[of].set(this.#offsets[of]));
+  }
+
   /** Starts what is missing: of a pod that is gone altogether, a new one. */
   #restore(pod: number): Promise<void> {
     const target = this.#pod(pod);
@@ -127,6 +139,21 @@ export class FaultInjector {
     await Promise.all(fleet.pods.map((_, pod) => this.#restore(pod)));
     const ready = async () => (await Promise.all(fleet.pods.map((pod) => pod.ready()))).every(Boolean);
     await waitFor(ready, { deadlineMs: 20_000, intervalMs: 50, message: "all pods are ready again" });
+    await this.#leasesOnPresentClock();
+  }
+
+  /** A lease from before a jump is seen as over, or as running for an hour, until its owner renews it. */
+  async #leasesOnPresentClock(): Promise<void> {
+    const { fleet, pool } = this.#world;
+    const renewed = async () => {
+      const { rows } = await pool.query<{ id: string }>(
+        `select id from instance
+         where agent = $1 and lease_until between now() and now() + $2::integer * interval '1 millisecond'`,
+        [fleet.agentKey, LEASE_MS],
+      );
+      return rows.length >= fleet.pods.length;
+    };
+    await waitFor(renewed, { deadlineMs: 20_000, intervalMs: 50, message: "all instances have renewed their leases" });
   }
 
   #pod(pod: number) {

@@ -2,29 +2,32 @@
  * Many runs of random faults under load (`make chaos RUNS=200 REPLICAS=2`). Exit code 0 only if no run broke a promise.
  *
  * `SEED=<seed> AGENT=<name>` plays one run again. A run that fails prints its faults and what was broken, and leaves the
- * pods' logs in a folder of its own.
+ * pods' logs in a folder of its own. `JOBS=2` plays two worlds side by side.
  */
-import { mkdtemp, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { stopAllProcesses } from "../../sidecar/test/support/processes.ts";
-import { JS_03, JS_1, RAW_1, type Subject } from "../scenarios/support/subject.ts";
+import type { Subject } from "../scenarios/support/subject.ts";
 import { requireBuiltSidecar } from "../support/replica.ts";
 import type { ChaosSize } from "./plan.ts";
-import { describeRun, playRun, type RunReport } from "./run.ts";
-import { openWorld, type World } from "./world.ts";
-
-const SUBJECTS: readonly Subject[] = [JS_1, JS_03, RAW_1];
-/** What begins within one run, unless `CONVERSATIONS` and `FAULTS` say otherwise. */
-const SIZE = { conversations: 24, faults: 6, spanMs: 5_000 };
+import { describeRun, explainRun } from "./report.ts";
+import { playRun } from "./run.ts";
+import { RUN_SIZE, SUBJECTS } from "./subjects.ts";
+import { openWorld } from "./world.ts";
 
 interface Order {
   runs: number;
   replicas: number;
+  /** Worlds at a time. */
+  jobs: number;
   /** Null: a fresh one, which is printed. */
   seed: number | null;
   subjects: readonly Subject[];
   size: Omit<ChaosSize, "pods">;
+}
+
+/** Runs of one world, one after the other. */
+interface Series {
+  subject: Subject;
+  seeds: number[];
 }
 
 function readOrder(env: NodeJS.ProcessEnv): Order {
@@ -38,28 +41,37 @@ function readOrder(env: NodeJS.ProcessEnv): Order {
     throw new Error(`AGENT=${env["AGENT"]}: one of ${SUBJECTS.map((one) => one.agent).join(", ")}`);
   const seed = env["SEED"] ? number("SEED", 0) : null;
   const size = {
-    ...SIZE,
-    conversations: number("CONVERSATIONS", SIZE.conversations),
-    faults: number("FAULTS", SIZE.faults),
+    ...RUN_SIZE,
+    conversations: number("CONVERSATIONS", RUN_SIZE.conversations),
+    faults: number("FAULTS", RUN_SIZE.faults),
   };
-  return { runs: number("RUNS", seed === null ? 10 : 1), replicas: number("REPLICAS", 2), seed, subjects, size };
+  const runs = number("RUNS", seed === null ? 10 : 1);
+  return { runs, replicas: number("REPLICAS", 2), jobs: number("JOBS", 1), seed, subjects, size };
 }
 
-async function playSubject(subject: Subject, seeds: readonly number[], order: Order): Promise<RunReport[]> {
-  const { replicas, size } = order;
+/** Every subject gets every n-th seed, and as many worlds as play at a time, so that none is left to end alone. */
+function planSeries(first: number, { runs, jobs, subjects }: Order): Series[] {
+  const series = subjects.flatMap((subject) => Array.from({ length: jobs }, (): Series => ({ subject, seeds: [] })));
+  for (let run = 0; run < runs; run += 1) {
+    const world = (run % subjects.length) * jobs + (Math.floor(run / subjects.length) % jobs);
+    series[world]?.seeds.push(first + run);
+  }
+  return series.filter(({ seeds }) => seeds.length > 0);
+}
+
+/** Resolves with the number of runs that broke a promise. */
+async function playSeries({ subject, seeds }: Series, { replicas, size }: Order): Promise<number> {
   const world = await openWorld(subject, replicas);
-  const failed: RunReport[] = [];
+  let failed = 0;
   try {
     for (const seed of seeds) {
       const report = await playRun(world, seed, size);
-      say(`${subject.agent} × ${replicas}, ${describeRun(report)}`);
-      if (report.violations.length === 0) continue;
-      failed.push(report);
-      for (const fault of report.faults) say(`    ${fault}`);
-      for (const violation of report.violations.slice(0, 20)) say(`  ✗ ${violation.slice(0, 2_000)}`);
-      say(
-        `  again: SEED=${seed} AGENT=${subject.agent} REPLICAS=${replicas}; traces in ${await keepTraces(world, report)}`,
-      );
+      const line = `${subject.agent} × ${replicas}, ${describeRun(report)}`;
+      if (report.violations.length === 0) say(line);
+      else {
+        failed += 1;
+        say(`${line}\n${await explainRun(world, report)}`);
+      }
     }
   } finally {
     await world.close();
@@ -67,37 +79,24 @@ async function playSubject(subject: Subject, seeds: readonly number[], order: Or
   return failed;
 }
 
-/** The folder with what is left to look at. */
-async function keepTraces(world: World, { seed, record }: RunReport): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), `durable-agent-chaos-${seed}-`));
-  for (const pod of world.fleet.pods) await writeFile(join(folder, `${pod.name}.jsonl`), pod.log);
-  await writeFile(join(folder, "record.jsonl"), record ?? "");
-  await writeFile(join(folder, "starts.json"), JSON.stringify(await world.fleet.starts()));
-  return folder;
-}
-
 async function main(): Promise<void> {
   requireBuiltSidecar();
   const order = readOrder(process.env);
-  const { runs, replicas, seed, subjects } = order;
+  const { runs, replicas, jobs, seed } = order;
   const first = seed ?? Math.floor(Math.random() * 2 ** 31);
   say(`${runs} runs at ${replicas} replicas, seeds from ${first}`);
-  const failed: RunReport[] = [];
-  for (const [n, subject] of subjects.entries()) {
-    // Every subject gets every n-th seed.
-    const seeds = Array.from({ length: runs }, (_, run) => run).filter((run) => run % subjects.length === n);
-    if (seeds.length > 0)
-      failed.push(
-        ...(await playSubject(
-          subject,
-          seeds.map((run) => first + run),
-          order,
-        )),
-      );
-  }
-  say(failed.length === 0 ? `${runs} runs without a violation` : `${failed.length} of ${runs} runs broke a promise`);
+  const waiting = planSeries(first, order);
+  let failed = 0;
+  const job = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const broken = await playSeries(next, order);
+      failed += broken;
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, job));
+  say(failed === 0 ? `${runs} runs without a violation` : `${failed} of ${runs} runs broke a promise`);
   await stopAllProcesses();
-  process.exit(failed.length === 0 ? 0 : 1);
+  process.exit(failed === 0 ? 0 : 1);
 }
 
 function say(line: string): void {

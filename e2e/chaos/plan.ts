@@ -14,7 +14,12 @@ export type Fault =
   /** The server ends every connection. */
   | { kind: "disconnect" }
   /** One pod's connections fall silent without being closed; then they go on, or break. */
-  | { kind: "half-open"; of: "postgres" | "nats"; pod: number; awayMs: number; breaks: boolean };
+  | { kind: "half-open"; of: "postgres" | "nats"; pod: number; awayMs: number; breaks: boolean }
+  /** The clock of the server, or that of one sidecar, jumps, and jumps back later. Monotonic time goes on. */
+  | { kind: "clock"; of: ClockOf; seconds: number; awayMs: number };
+
+/** Whose clock can be set. */
+export type ClockOf = "postgres" | "sidecar";
 
 export interface TimedFault {
   atMs: number;
@@ -48,6 +53,8 @@ export interface ChaosPlan {
   seed: number;
   conversations: Conversation[];
   faults: TimedFault[];
+  /** Of the long outage, where there is one: so much longer everybody has to be patient. */
+  outageMs: number;
 }
 
 export interface ChaosSize {
@@ -66,7 +73,45 @@ export function planChaos(seed: number, size: ChaosSize): ChaosPlan {
     atMs: dice.between(200, size.spanMs),
     fault: planFault(dice, size.pods),
   }));
-  return { seed, conversations, faults: faults.toSorted((one, other) => one.atMs - other.atMs) };
+  const outages = dice.below(PLANS_PER_OUTAGE) === 0 ? [planOutage(dice, size)] : [];
+  const outageMs = outages.length * LONG_OUTAGE_MS;
+  return {
+    seed,
+    conversations,
+    faults: [...faults, ...outages].toSorted((one, other) => one.atMs - other.atMs),
+    outageMs,
+  };
+}
+
+/**
+ * The pods whose runs may be lost by what the plan does: a process of theirs ends or stands still, or cannot renew its lease.
+ * Whatever else goes wrong, clocks, NATS and outages of Postgres included, costs nobody a run.
+ */
+export function harmedPods({ faults }: Pick<ChaosPlan, "faults">): Set<number> {
+  return new Set(
+    faults.flatMap(({ fault }) => {
+      switch (fault.kind) {
+        // An agent that wakes after its keep-alive time closes connections with messages in them unread.
+        case "kill":
+        case "pause":
+        case "replace":
+          return [fault.pod];
+        case "half-open":
+          return fault.of === "postgres" ? [fault.pod] : [];
+        default:
+          return [];
+      }
+    }),
+  );
+}
+
+const LONG_OUTAGE_MS = 60_000;
+/** It takes a minute, so few plans have it. */
+const PLANS_PER_OUTAGE = 25;
+
+function planOutage(dice: Dice, size: ChaosSize): TimedFault {
+  const how = dice.pick(["stop", "crash"] as const);
+  return { atMs: dice.between(200, size.spanMs), fault: { kind: "postgres", how, awayMs: LONG_OUTAGE_MS } };
 }
 
 function planConversation(dice: Dice, size: ChaosSize): Conversation {
@@ -122,4 +167,17 @@ const FAULTS: readonly ((dice: Dice, pod: number) => Fault)[] = [
     awayMs: dice.between(200, 5_000),
     breaks: dice.percent(50),
   }),
+  (dice) => planJump(dice),
+  (dice) => planJump(dice),
 ];
+
+/** Some seconds, about a minute, or up to an hour: less and more than a lease, and far beyond all others. */
+function planJump(dice: Dice): Fault {
+  const seconds = dice.between(1, dice.pick([5, 60, 3_600]));
+  return {
+    kind: "clock",
+    of: dice.pick(["postgres", "sidecar"] as const),
+    seconds: dice.percent(50) ? seconds : -seconds,
+    awayMs: dice.between(100, 6_000),
+  };
+}

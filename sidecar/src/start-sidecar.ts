@@ -87,7 +87,7 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
     },
     podUid,
     store,
-    recovery: record.store,
+    recovery: store,
     commits,
     relay,
     feeds,
@@ -103,6 +103,7 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
     log,
     metrics,
     newId: randomUUID,
+    heardOf: (other) => peers.heardOf(other),
     startTurn: (turnId) => taker.startTurn(turnId),
     runDispatched: (turn, journaled) => taker.runDispatched(turn, journaled),
     startCancel: (taskId) => taker.startCancel(taskId),
@@ -111,7 +112,7 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
   const peers = new PeerWatcher(context, {
     mayClaim: () => instance.mayAct() && !drain.draining && presence.listening && profile.answered,
     onClaimed: (work) => taker.recover(work),
-    onFailedCalls: (turnIds) => {
+    onOrphansFailed: (turnIds) => {
       for (const turnId of turnIds) relay.publishTurn({ turnId });
     },
   });

@@ -214,6 +214,7 @@ export class RawRpc {
   #bareMessage(call: RpcCall, dialect: RawDialect, script: Script): string {
     const words = new Wording(dialect, script.oddities);
     const place = { contextId: call.params.message?.contextId ?? this.#mint(undefined).contextId };
+    noteStart(call, { id: "", contextId: place.contextId });
     return words.messageResult(words.agentMessage(randomUUID(), "just a message", place));
   }
 
@@ -264,9 +265,9 @@ async function untilRest(task: RawTask): Promise<void> {
   await task.execution;
 }
 
-function noteStart(call: RpcCall, task: RawTask): void {
+function noteStart(call: RpcCall, { id, contextId }: { id: string; contextId: string }): void {
   const messageId = call.params.message?.messageId ?? "";
-  logStart({ messageId, taskId: task.id, contextId: task.contextId, text: textOf(call) });
+  logStart({ messageId, taskId: id, contextId, text: textOf(call) });
 }
 
 function textOf(call: RpcCall): string {

@@ -7,7 +7,7 @@ import type pg from "pg";
 import type { RecordedEvent } from "./checker-fold.ts";
 import { canonicalTask, endsTerminal, foldAll } from "./checker-fold.ts";
 import type { Dialect } from "./checker-wire.ts";
-import { withoutFinal } from "./checker-wire.ts";
+import { isTerminalState, plainState, withoutFinal } from "./checker-wire.ts";
 
 /** One event as a client has just read it. */
 export interface ShownEvent {
@@ -37,6 +37,7 @@ interface TaskHead {
   generation: number;
   epoch: number;
   state: string;
+  finished: boolean;
   snapshot: string | null;
   snapshotGeneration: number | null;
   turnsInFlight: number;
@@ -144,6 +145,12 @@ export class Checker {
     const ends = endsTerminal(this.#dialect, events).filter((generation) => generation < head.generation);
     if (ends.length > 0) this.violate("P6", `${name} went on to ${head.generation} after its end at ${ends.join(" ")}`);
     const folds = foldAll(this.#dialect, { taskId: head.id, contextId: head.contextId }, events);
+    const told = stateIn(folds.at(-1) ?? "{}");
+    if (told !== head.state || isTerminalState(told) !== head.finished)
+      this.violate(
+        "I3",
+        `${name} is ${head.finished ? "finished as" : "open as"} ${head.state}, its events say ${told}`,
+      );
     if (head.snapshot !== null && head.snapshotGeneration !== null) {
       const fold = folds[head.snapshotGeneration - 1];
       const snapshot = canonicalTask(JSON.parse(head.snapshot));
@@ -182,7 +189,8 @@ export class Checker {
 
   async #readHeads(ids: string[] | null): Promise<TaskHead[]> {
     const { rows } = await this.#pool.query<TaskHead>(
-      `select id, context_id as "contextId", generation, epoch, state, snapshot,
+      `select id, context_id as "contextId", generation, epoch, state,
+              finished_at is not null as finished, snapshot,
               snapshot_generation as "snapshotGeneration",
               (select count(*)::int from turn where turn.agent = task.agent and turn.task_id = task.id
                  and turn.state not in ('done', 'failed')) as "turnsInFlight"
@@ -200,6 +208,11 @@ export class Checker {
   }
 }
 
+function stateIn(task: string): string | null {
+  const { status } = JSON.parse(task) as { status?: { state: string } };
+  return status === undefined ? null : plainState(status.state);
+}
+
 async function untilAnswered(work: () => Promise<void>): Promise<void> {
   const end = performance.now() + OUTAGE_PATIENCE_MS;
   for (;;) {
@@ -212,7 +225,8 @@ async function untilAnswered(work: () => Promise<void>): Promise<void> {
   }
 }
 
-const OUTAGE_PATIENCE_MS = 90_000;
+/** Longer than any outage that a test makes. */
+const OUTAGE_PATIENCE_MS = 120_000;
 
 /**
  * Makes every commit of events take so much longer, while nobody else can see the rows: what is shown before it is

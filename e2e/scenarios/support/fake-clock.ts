@@ -1,5 +1,5 @@
 /** A clock that a test sets for single processes, by libfaketime; the machine's own clock is not touched. */
-import { access, chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { access, chmod, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -20,7 +20,11 @@ export async function openFakeClock(): Promise<FakeClock> {
   // A Postgres started by root runs as another user.
   await chmod(directory, 0o755);
   const file = join(directory, "offset");
-  const set = (offsetSeconds: number) => writeFile(file, `${offsetSeconds < 0 ? "" : "+"}${offsetSeconds}s\n`);
+  // The processes read the file whenever they ask for the time, so it is there in one piece at every moment.
+  const set = async (offsetSeconds: number) => {
+    await writeFile(`${file}.next`, `${offsetSeconds < 0 ? "" : "+"}${offsetSeconds}s\n`);
+    await rename(`${file}.next`, file);
+  };
   await set(0);
   const env = {
     LD_PRELOAD: library,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import { observe, openPeerWatch, type PeerPulse } from "./peer-watch.ts";
+import { observe, openPeerWatch, type PeerPulse, wasHeardOf } from "./peer-watch.ts";
 
 const LEASE_MS = 3_000;
 const at = (ms: number) => ({ sentMs: ms, answeredMs: ms });
@@ -176,5 +176,20 @@ describe("P11: no outage and no jump of any clock makes a living owner look dead
         expect(claimedMs).toBeGreaterThanOrEqual(diedMs + LEASE_MS);
       }),
     );
+  });
+});
+
+describe("who was heard of lately", () => {
+  const watch = openPeerWatch(LEASE_MS);
+  observe(watch, at(0), [peer(1)]);
+  observe(watch, at(500), [peer(2)]);
+  observe(watch, at(1_000), [peer(2)]);
+
+  it.each([
+    ["within a lease after its counter moved, though its lease is over at the store", "x", 3_400, true],
+    ["a lease after its counter moved no more", "x", 3_500, false],
+    ["one that is in no read", "y", 1_000, false],
+  ])("%s", (_, id, nowMs, heard) => {
+    expect(wasHeardOf(watch, id, nowMs)).toBe(heard);
   });
 });

@@ -63,6 +63,15 @@ export function observe(watch: PeerWatch, read: PulseRead, pulses: Iterable<Peer
   return claimable;
 }
 
+/**
+ * Whether the peer's counter moved, or was first seen, within the last lease: it may be at work, whatever the store's clock
+ * says of its lease.
+ */
+export function wasHeardOf(watch: PeerWatch, id: string, nowMs: number): boolean {
+  const seen = watch.peers.get(id);
+  return seen !== undefined && nowMs - seen.sinceMs < watch.leaseMs;
+}
+
 /** Reads follow each other without a gap over a third of a lease. A clock that ran backwards proves nothing either. */
 function isUnbroken(watch: PeerWatch, answeredMs: number): boolean {
   if (watch.lastAnsweredMs === null) return true;

@@ -26,6 +26,8 @@ export interface CallOrigin {
 const WHOLE_HISTORY = 1_000_000;
 
 export const TASK_NOT_FOUND = -32001;
+export const INVALID_REQUEST = -32600;
+export const INVALID_PARAMS = -32602;
 export const METHOD_NOT_FOUND = -32601;
 export const UNSUPPORTED_OPERATION = -32004;
 

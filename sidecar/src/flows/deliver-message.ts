@@ -53,14 +53,15 @@ async function awaitAgent(context: FlowContext, turn: OpenSend, end: "refused" |
   const owner = { instance: context.settings.instanceId, epoch: row.epoch };
   if (!(await context.presence.untilListening(context, PRESENCE_PATIENCE_MS))) {
     const other = await retryStore(context, () => context.recovery.youngestInstance(owner.instance));
-    const released = other !== null && (await retryStore(context, () => context.recovery.releaseTurn(row.id, owner)));
+    const release = () => context.recovery.releaseTurn(row.id, owner, end === "broken");
+    const released = other !== null && (await retryStore(context, release));
     if (released) context.relay.publishClaimable();
     if (other !== null) context.board.handOff(row.id);
     else await endWithoutTask(context, row, unreachable(turn));
     return null;
   }
   if (end === "refused") return row;
-  const next = await retryStore(context, () => context.recovery.beginAttempt(row.id, owner));
+  const next = await retryStore(context, () => context.recovery.beginAttempt(row.id, owner, row.attempt));
   if (!next) context.board.handOff(row.id);
   return next;
 }

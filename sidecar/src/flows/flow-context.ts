@@ -63,6 +63,8 @@ export interface FlowContext {
   readonly random: () => number;
   /** A fresh UUIDv4. */
   readonly newId: () => string;
+  /** Whether another instance has renewed its lease lately, on this process's own clock. */
+  readonly heardOf: (instanceId: string) => boolean;
   /** Takes a turn by compare-and-set and runs it. */
   readonly startTurn: (turnId: string) => void;
   /** Runs a turn that this instance has journaled as dispatched. */

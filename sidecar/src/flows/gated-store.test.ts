@@ -1,20 +1,32 @@
 import { describe, expect, test } from "vitest";
+import type { RecoveryStore } from "../ports/recovery-store.ts";
 import { StoreError, type TaskStore } from "../ports/task-store.ts";
 import { gateOwnerWrites } from "./gated-store.ts";
 
 /** A store that answers every call with its name. */
-const answering = new Proxy({} as TaskStore, {
+const answering = new Proxy({} as TaskStore & RecoveryStore, {
   get: (_target, name) => () => Promise.resolve(name),
 });
 
 type Call = (...args: unknown[]) => Promise<unknown>;
 
 /** Calls a method by name, whatever it takes. */
-function call(store: TaskStore, name: keyof TaskStore): Promise<unknown> {
+function call(store: TaskStore & RecoveryStore, name: keyof (TaskStore & RecoveryStore)): Promise<unknown> {
   return (Reflect.get(store, name) as Call)();
 }
 
-const ownerWrites = ["journal", "takeTurn", "endTurn", "createTask", "append", "takeCancel", "refuseCancel"] as const;
+const ownerWrites = [
+  "journal",
+  "takeTurn",
+  "endTurn",
+  "createTask",
+  "append",
+  "takeCancel",
+  "refuseCancel",
+  "beginAttempt",
+  "claimTask",
+  "claimWork",
+] as const;
 const others = [
   "readView",
   "readEvents",

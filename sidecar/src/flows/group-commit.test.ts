@@ -44,7 +44,7 @@ class ScriptedStore {
     const log = this.#logOf(write.taskId);
     if (this.#epochOf(write.taskId) !== write.epoch || log.length !== write.expected) return { kind: "fenced" };
     log.push(...write.events.map((event) => event.payload));
-    return { kind: "committed", promoted: write.end === null ? null : "next", failed: [] };
+    return { kind: "committed", promoted: write.end === null ? null : "next", failed: [], closed: [] };
   }
 
   #logOf(taskId: string): string[] {
@@ -198,9 +198,9 @@ describe("GroupCommit", () => {
       [{ expected: 0, firstOf: "t", end, snapshot: { task: "{}" }, cancelAnswered: true }],
     ]);
     expect(outcomes).toEqual([
-      { kind: "committed", promoted: null, failed: [] },
-      { kind: "committed", promoted: null, failed: [] },
-      { kind: "committed", promoted: "next", failed: [] },
+      { kind: "committed", promoted: null, failed: [], closed: [] },
+      { kind: "committed", promoted: null, failed: [], closed: [] },
+      { kind: "committed", promoted: "next", failed: [], closed: [] },
     ]);
   });
 

@@ -185,7 +185,9 @@ export class GroupCommit {
           if (states[index] === "unsent") return true;
           this.#resolve(
             group,
-            states[index] === "committed" ? { kind: "committed", promoted: null, failed: [] } : { kind: "fenced" },
+            states[index] === "committed"
+              ? { kind: "committed", promoted: null, failed: [], closed: [] }
+              : { kind: "fenced" },
           );
           return false;
         });
@@ -224,7 +226,8 @@ export class GroupCommit {
   #resolve(group: Group, outcome: AppendOutcome): void {
     const last = group.members.length - 1;
     group.members.forEach((member, index) => {
-      const own = outcome.kind === "fenced" || index === last ? outcome : { ...outcome, promoted: null, failed: [] };
+      const own =
+        outcome.kind === "fenced" || index === last ? outcome : { ...outcome, promoted: null, failed: [], closed: [] };
       member.resolve(own);
     });
     if (outcome.kind === "fenced") this.#fence(group);

@@ -116,6 +116,8 @@ async function claimFrom(context: FlowContext, { taskId, owner, state }: TaskRow
   if (lifetime.draining) return context.relay.publishClaimable();
   // Right after an outage every lease has run out: work in flight is only taken from owners that stay silent.
   if (owner !== "" && !isAtRest(state)) return;
+  // So it has when the store's clock has jumped; what an agent remembers of a task at rest is worth waiting for a renewal.
+  if (context.heardOf(owner)) return;
   const claimed = await recovery.claimTask(taskId, { self: settings.instanceId, selfPodUid: podUid }).catch(() => null);
   if (claimed) context.recoverTask(claimed);
 }

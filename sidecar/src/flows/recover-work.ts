@@ -2,7 +2,7 @@
  * What an instance does with work it has claimed: re-attach where the agent of this very pod may still be at it, else by
  * policy start it again or end it as failed (P4). Nothing stays `working` because its pod is gone.
  */
-import { decideRecovery, type RecoveryDecision, restartText } from "../domain/recovery-decision.ts";
+import { attemptDelayMs, decideRecovery, type RecoveryDecision, restartText } from "../domain/recovery-decision.ts";
 import type { ClaimedTask, ClaimedTurn } from "../ports/recovery-store.ts";
 import { type CallOrigin, getAgentTask } from "./agent-calls.ts";
 import { findAgentTask, historyHolds } from "./find-agent-task.ts";
@@ -14,6 +14,7 @@ import { endRun, settleRun } from "./settle-run.ts";
 import { retryStore } from "./retry-store.ts";
 import { failUnbound } from "./deliver-message.ts";
 import { runAttempt } from "./run-attempt.ts";
+import { runCancel } from "./run-cancel.ts";
 import { openSend, type OpenSend } from "./open-turn.ts";
 import { runTurn } from "./run-turn.ts";
 import { TaskRecorder } from "./task-recorder.ts";
@@ -43,6 +44,7 @@ async function continueTurn(context: FlowContext, claimed: ClaimedTurn): Promise
   const { turn: row } = claimed;
   const decision = decide(context, claimed, { taskState: null, samePod: claimed.samePod, agentSays: "unknown" });
   const send = openSend(context, row);
+  if (decision.kind === "redispatch" && send) await backOff(context, send);
   if (!send || decision.kind === "run" || decision.kind === "redispatch") return runTurn(context, row);
   if (decision.kind === "fail") return failUnbound(context, send, decision.reason);
   // The process before this one gave it to the agent, which may be at work or done.
@@ -55,7 +57,13 @@ async function continueTurn(context: FlowContext, claimed: ClaimedTurn): Promise
   }
   const second = decide(context, claimed, { taskState: null, samePod: true, agentSays: "gone" });
   if (second.kind === "fail") return failUnbound(context, send, second.reason);
+  await backOff(context, send);
   return runTurn(context, row);
+}
+
+/** Work that has died several times goes from one instance to the next with growing pauses. */
+function backOff(context: FlowContext, { row }: OpenSend): Promise<void> {
+  return context.clock.sleep(attemptDelayMs(row, context.random()));
 }
 
 async function openClaimed(context: FlowContext, claimed: ClaimedTask): Promise<void> {
@@ -81,20 +89,31 @@ interface Claim {
 
 async function continueTask(context: FlowContext, claim: Claim): Promise<void> {
   const { claimed, recorder, send } = claim;
-  const { samePod, task } = claimed;
-  let decision = decide(context, claimed.turn, { taskState: task.state, samePod, agentSays: "unknown" });
+  const { samePod } = claimed;
+  // Whom its client has canceled is not started again: the cancel that the former owner has not answered comes first.
+  if (claimed.task.cancel?.error === null) {
+    await runCancel(context, recorder.taskId);
+    if (recorder.resting || recorder.lost) return;
+  }
+  // A cancel may have ended the task since it was claimed.
+  let decision = decide(context, claimed.turn, { taskState: recorder.state, samePod, agentSays: "unknown" });
   if (decision.kind === "re-attach") {
     if (recorder.agentTaskId !== "") {
-      if (send && (await isUnheard(context, recorder, send))) return runTurn(context, send.row);
+      if (send && (await isUnheard(context, recorder, send))) {
+        // It may have been on its way all the same.
+        if (context.settings.recoveryPolicy === "Fail") return endRun(context, recorder, "PolicyFail");
+        return runTurn(context, send.row);
+      }
       return settleRun(context, send, recorder, await reattach(context, recorder, originOf(claim)));
     }
-    decision = decide(context, claimed.turn, { taskState: task.state, samePod, agentSays: "gone" });
+    decision = decide(context, claimed.turn, { taskState: recorder.state, samePod, agentSays: "gone" });
   }
   if (decision.kind === "fail") return endRun(context, recorder, decision.reason);
   if (decision.kind === "leave" || !send) return;
   // Never given to an agent: that of this pod may still have the task itself.
   if (decision.kind === "run") return runTurn(context, send.row);
   const why = decision.kind === "redispatch" ? restartText({ attempt: decision.attempt, why: decision.why }) : null;
+  await backOff(context, send);
   const end = await runAttempt(context, send, recorder, recorder.turn?.firstGeneration === null ? null : why);
   await settleRun(context, send, recorder, end);
 }

@@ -15,7 +15,7 @@ import { setMessageIds, setRequestMetadata, stripHistoryLength } from "../protoc
 import { ATTEMPT_METADATA_KEY } from "@durable-agent/crds/contract";
 import { isTerminal } from "../domain/task-state.ts";
 import { abandonRun } from "./abandon-run.ts";
-import { callAgent } from "./agent-calls.ts";
+import { callAgent, INVALID_PARAMS, INVALID_REQUEST } from "./agent-calls.ts";
 import { closeRun, followRun, type RunEnd } from "./follow-run.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { recordSource } from "./record-source.ts";
@@ -24,6 +24,7 @@ import type { OpenSend } from "./open-turn.ts";
 import type { TaskRecorder } from "./task-recorder.ts";
 
 const NO_USABLE_ANSWER = "The agent gave no usable answer when the message was sent again.";
+const INVALID = new Set([INVALID_REQUEST, INVALID_PARAMS]);
 /** HTTP answers that say the journaled credentials have run out. */
 const CREDENTIALS_REFUSED = new Set([401, 403]);
 
@@ -35,6 +36,8 @@ export async function runAttempt(
   why: string | null,
 ): Promise<RunEnd> {
   const broken = await brokenAttempt(context, recorder);
+  // Canceled, or taken by somebody else, while it was prepared: no executor is started for nothing (I5, P6).
+  if (isUnwanted(recorder)) return "over";
   recorder.beginAttempt(turn.row.attempt);
   if (why !== null) recorder.record([restartStatus(context, recorder, why)], { rests: false });
   if (broken) {
@@ -86,7 +89,7 @@ async function recordReply(
   if (parsed.kind === "error") {
     // An agent that insists on contexts of its own gets the message without one, once.
     const bare = setMessageIds(params, { contextId: null });
-    if (bare !== params) return deliver(context, turn, { recorder, params: bare });
+    if (bare !== params && refusesContext(parsed)) return deliver(context, turn, { recorder, params: bare });
     return fail(recorder, `The agent refused the message when it was sent again (error ${parsed.code}).`);
   }
   const event = parsed.kind === "result" ? parseSendResult(recorder.dialect, oneLine(parsed.result)) : null;
@@ -99,6 +102,14 @@ async function recordReply(
   adopt(recorder, event);
   recorder.recordDifference(event.task, { fresh: true });
   return recorder.resting ? "over" : followRun(context, recorder, turn);
+}
+
+/**
+ * Whether the agent has refused the message for its context. Any other error may come from a run, which must not be started
+ * twice in one attempt (I5): JS 1.3 calls a request malformed whose executor has ended without a word.
+ */
+function refusesContext({ code, error }: { code: number; error: string }): boolean {
+  return INVALID.has(code) && /context/i.test(error);
 }
 
 /** The task was canceled, or taken over, while the attempt had no id yet by which it could have been cancelled. */

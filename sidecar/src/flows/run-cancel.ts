@@ -10,12 +10,22 @@ import { TaskRecorder } from "./task-recorder.ts";
 
 /** Never rejects; a mark that somebody else took, or that is answered, is left alone. */
 export async function runCancel(context: FlowContext, taskId: string): Promise<void> {
+  let task: TaskRow | null = null;
   try {
-    const task = await takeMark(context, taskId);
+    task = await takeMark(context, taskId);
     if (task) await cancelOwned(context, task);
   } catch (error) {
     context.log.warn({ err: error, taskId }, "cancel could not be carried out");
+    if (task) await refuseFailed(context, task);
   }
+}
+
+/** A mark that stays taken would let no later cancel through. */
+async function refuseFailed(context: FlowContext, { taskId, epoch, dialect }: TaskRow): Promise<void> {
+  const error = a2aError(dialect, "internal", "The cancel could not be handed to the agent.");
+  await context.store.refuseCancel(taskId, epoch, error).catch((cause: unknown) => {
+    context.log.warn({ err: cause, taskId }, "cancel could not be refused");
+  });
 }
 
 /**
@@ -50,8 +60,11 @@ async function cancelOwned(context: FlowContext, task: TaskRow): Promise<void> {
 
 /** An attempt that is only just beginning has shown no id to cancel; it is cancelled as soon as it does. */
 function askAgent(context: FlowContext, task: TaskRow): Promise<AgentTask> {
-  if (task.agentTaskId === "") return Promise.resolve({ kind: "failed", end: "refused" });
-  return cancelAtAgent(context, cancelOrigin(context, task), task.agentTaskId);
+  const held = context.recorders.get(task.taskId);
+  // The id goes into the record with the attempt's first events, a moment after its recorder has seen it.
+  const agentTaskId = held?.epoch === task.epoch ? held.agentTaskId : task.agentTaskId;
+  if (agentTaskId === "") return Promise.resolve({ kind: "failed", end: "refused" });
+  return cancelAtAgent(context, cancelOrigin(context, task), agentTaskId);
 }
 
 async function recordOutcome(context: FlowContext, recorder: TaskRecorder, answer: AgentTask): Promise<void> {

@@ -3,6 +3,7 @@
  * first, which is what is recorded, and then the message as a unary send: streaming a follow-up to a JS 1.3 agent
  * answers with an error while the executor runs on unheard.
  */
+import { ATTEMPT_METADATA_KEY } from "@durable-agent/crds/contract";
 import { toAgent } from "../domain/id-map.ts";
 import { isTerminal } from "../domain/task-state.ts";
 import type { AgentExchange, AgentReply } from "../ports/agent.ts";
@@ -12,7 +13,7 @@ import { type A2aEvent, parseSendResult, parseTask } from "../protocol/events.ts
 import { forwardResponseHeaders } from "../protocol/headers.ts";
 import { parseReply } from "../protocol/jsonrpc.ts";
 import { oneLine } from "../protocol/raw-json.ts";
-import { setMessageIds, stripHistoryLength } from "../protocol/send-params.ts";
+import { setMessageIds, setRequestMetadata, stripHistoryLength } from "../protocol/send-params.ts";
 import { type AgentSubscription, callAgent, getAgentTask, subscribeAtAgent, TASK_NOT_FOUND } from "./agent-calls.ts";
 import { closeRun, followRun, type RunEnd } from "./follow-run.ts";
 import type { FlowContext } from "./flow-context.ts";
@@ -87,7 +88,11 @@ async function openRecorder(context: FlowContext, turn: OpenSend): Promise<TaskR
 function agentParams(turn: OpenSend, recorder: TaskRecorder): string {
   const params = stripHistoryLength(turn.row.dialect, turn.params);
   const withContext = turn.send.contextId === null ? setMessageIds(params, { contextId: recorder.contextId }) : params;
-  return toAgent(turn.row.dialect, "send", withContext, recorder.ids);
+  const numbered =
+    turn.row.attempt > 1
+      ? setRequestMetadata(withContext, ATTEMPT_METADATA_KEY, String(turn.row.attempt))
+      : withContext;
+  return toAgent(turn.row.dialect, "send", numbered, recorder.ids);
 }
 
 async function runStreamed(follow: FollowUp): Promise<RunEnd> {

@@ -2,6 +2,7 @@
 import {
   attemptDelayMs,
   decideRecovery,
+  executorStarts,
   type RecoveryReason,
   reasonText,
   restartText,
@@ -61,33 +62,48 @@ async function nextAttempt(
     samePod: true,
     agentSays: end === "gone" ? "gone" : "unreachable",
   });
+  if (decision.kind === "leave") return null;
   if (decision.kind === "fail") {
     await endRun(context, recorder, decision.reason);
     return null;
   }
   context.log.warn({ taskId: recorder.taskId, end, attempt: row.attempt }, "run lost, starting it again");
-  if (!(await awaitAgent(context, turn, recorder))) return null;
+  if (!(await awaitAgent(context, turn, lost))) return null;
   if (unsent) return { turn, why: null };
   const owner = { instance: context.settings.instanceId, epoch: recorder.epoch };
-  const next = await retryStore(context, () => context.recovery.beginAttempt(row.id, owner));
+  const next = await retryStore(context, () => context.recovery.beginAttempt(row.id, owner, row.attempt));
   if (!next) return null;
   await context.clock.sleep(attemptDelayMs(next, context.random()));
   const why = decision.kind === "redispatch" ? restartText({ attempt: next.attempt, why: decision.why }) : null;
   return { turn: { ...turn, row: next }, why };
 }
 
+/** The longest pause that a kubelet makes before it restarts a container that crashes again and again. */
+const RESTART_PAUSE_MS = 300_000;
+
 /**
- * Waits for the agent to answer again. An agent that does not come back gives its work to another instance where there
- * is one (a hand-over); alone, the instance waits on, until its agent is there or the task is taken or canceled.
+ * Waits for the agent to answer again. An agent that does not come back gives its work to another instance where there is
+ * one. Alone, the instance waits for as long as the attempts that are left could take to begin, then the task has failed.
  */
-async function awaitAgent(context: FlowContext, turn: OpenSend, recorder: TaskRecorder): Promise<boolean> {
+async function awaitAgent(
+  context: FlowContext,
+  { row }: OpenSend,
+  { recorder, end }: { recorder: TaskRecorder; end: Exclude<RunEnd, "over"> },
+): Promise<boolean> {
+  const { clock, recovery, settings } = context;
+  const started = executorStarts(row) - (end === "refused" ? 1 : 0);
+  const untilMs = clock.monotonicMs() + (settings.maxAttempts - started) * RESTART_PAUSE_MS;
   for (;;) {
     if (await context.presence.untilListening(context, PRESENCE_PATIENCE_MS)) return !recorder.lost;
     if (recorder.lost) return false;
-    const other = await retryStore(context, () => context.recovery.youngestInstance(context.settings.instanceId));
-    if (!other) continue;
-    const owner = { instance: context.settings.instanceId, epoch: recorder.epoch };
-    const released = await retryStore(context, () => context.recovery.releaseTurn(turn.row.id, owner));
+    const other = await retryStore(context, () => recovery.youngestInstance(settings.instanceId));
+    if (!other) {
+      if (clock.monotonicMs() < untilMs) continue;
+      await endRun(context, recorder, "AgentGone");
+      return false;
+    }
+    const owner = { instance: settings.instanceId, epoch: recorder.epoch };
+    const released = await retryStore(context, () => recovery.releaseTurn(row.id, owner, end !== "refused"));
     if (released) context.relay.publishClaimable();
     recorder.abandon();
     return false;

@@ -58,7 +58,10 @@ export class WorkTaker {
   }
 
   recoverTask(claimed: ClaimedTask): void {
-    this.#once(`task ${claimed.task.taskId}@${claimed.task.epoch}`, (context) => recoverTask(context, claimed));
+    const { task, turn } = claimed;
+    // Under the turn's own key: a taking of it whose reply was lost finds it dispatched, and would run it beside this.
+    const key = turn ? runKey(turn.turn) : `task ${task.taskId}@${task.epoch}`;
+    this.#once(key, (context) => recoverTask(context, claimed));
   }
 
   startCancel(taskId: string): void {

@@ -14,6 +14,7 @@ import { joinHidden } from "../domain/hidden-messages.ts";
 import { SnapshotPolicy } from "../domain/snapshot-policy.ts";
 import { isAtRest, isTerminal, type TaskState } from "../domain/task-state.ts";
 import {
+  type AppendOutcome,
   type NewEvent,
   StoreError,
   type TaskView,
@@ -121,9 +122,12 @@ export class TaskRecorder {
     return this.#turn;
   }
 
-  /** Whether there is nothing more to record for now: the active turn has ended, or without one the task is at rest. */
+  /**
+   * Whether there is nothing more to record for now: the task is finished, the active turn has ended, or without one the
+   * task is at rest.
+   */
   get resting(): boolean {
-    return this.#turn ? this.#turn.ended : isAtRest(this.state);
+    return isTerminal(this.state) || (this.#turn ? this.#turn.ended : isAtRest(this.state));
   }
 
   hold(): void {
@@ -307,7 +311,7 @@ export class TaskRecorder {
     );
   }
 
-  #committed(write: TaskWrite, { promoted, failed }: { promoted: string | null; failed: string[] }): void {
+  #committed(write: TaskWrite, { promoted, failed, closed }: Extract<AppendOutcome, { kind: "committed" }>): void {
     const { feeds, board, metrics } = this.#context;
     if (write.events.length > 0) {
       const terminal = isTerminal(write.head.state);
@@ -327,6 +331,7 @@ export class TaskRecorder {
       board.announce(write.firstOf, { kind: "bound", taskId: this.taskId, firstGeneration: write.expected + 1 });
     if (write.end) this.#announceEnd(write, write.end);
     for (const turnId of failed) board.announce(turnId, unsentTurn(this.taskId));
+    for (const turnId of closed) board.endedElsewhere(turnId);
     if (promoted) this.#context.startTurn(promoted);
   }
 

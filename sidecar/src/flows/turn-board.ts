@@ -68,6 +68,12 @@ export class TurnBoard {
     if (progress.kind !== "pending") this.#relay.publishTurn({ turnId });
   }
 
+  /** The turn has ended with its task, by something else than its own run: whoever waits, here or elsewhere, reads its row. */
+  endedElsewhere(turnId: string): void {
+    this.handOff(turnId);
+    this.#relay.publishTurn({ turnId });
+  }
+
   /** Whether anybody here waits for the turn. */
   isWatched(turnId: string): boolean {
     return this.#entries.has(turnId);

@@ -3,7 +3,7 @@
  * its renewal counter has not moved for one lease on this process's monotonic clock, seen without a gap, and its lease
  * has run out at the store: no outage and no jump of any clock re-runs anything.
  */
-import { observe, openPeerWatch } from "../domain/peer-watch.ts";
+import { observe, openPeerWatch, type PeerWatch, wasHeardOf } from "../domain/peer-watch.ts";
 import type { ClaimedWork, InstancePulse } from "../ports/recovery-store.ts";
 import type { FlowContext } from "./flow-context.ts";
 
@@ -17,7 +17,7 @@ export interface PeerWatcherDeps {
   mayClaim: () => boolean;
   onClaimed: (work: ClaimedWork) => void;
   /** Calls that waited for an instance that is gone. */
-  onFailedCalls: (turnIds: string[]) => void;
+  onOrphansFailed: (turnIds: string[]) => void;
 }
 
 export class PeerWatcher {
@@ -28,10 +28,17 @@ export class PeerWatcher {
   #claimable = false;
   #lastClaimMs = Number.NEGATIVE_INFINITY;
   #loop: Promise<void> | null = null;
+  readonly #watch: PeerWatch;
 
   constructor(context: FlowContext, deps: PeerWatcherDeps) {
     this.#context = context;
     this.#deps = deps;
+    this.#watch = openPeerWatch(context.settings.leaseMs);
+  }
+
+  /** Whether the instance has renewed, or was first seen, within the last lease on this process's own clock. */
+  heardOf(instanceId: string): boolean {
+    return wasHeardOf(this.#watch, instanceId, this.#context.clock.monotonicMs());
   }
 
   start(): void {
@@ -51,7 +58,6 @@ export class PeerWatcher {
       this.#claimable = true;
       this.#nap.abort();
     });
-    const watch = openPeerWatch(settings.leaseMs);
     while (!signal.aborted) {
       // What cannot be taken now, or fails, is looked for again with the idle claim: never in a loop without a pause.
       const told = this.#claimable;
@@ -60,7 +66,7 @@ export class PeerWatcher {
         const sentMs = clock.monotonicMs();
         const pulses = await this.#context.recovery.readPulses();
         const peers = pulses.filter((pulse) => pulse.id !== settings.instanceId);
-        const silent = observe(watch, { sentMs, answeredMs: clock.monotonicMs() }, peers);
+        const silent = observe(this.#watch, { sentMs, answeredMs: clock.monotonicMs() }, peers);
         await this.#claim({ silent, predecessors: this.#predecessors(pulses), told });
       } catch (error) {
         log.debug({ err: error }, "leases of the peers not readable, read again later");
@@ -76,9 +82,7 @@ export class PeerWatcher {
     const self = pulses.find((pulse) => pulse.id === this.#context.settings.instanceId);
     if (!self) return [];
     const { podUid } = this.#context;
-    return pulses
-      .filter((pulse) => pulse.podUid === podUid && pulse.startedAtMs < self.startedAtMs)
-      .map((pulse) => pulse.id);
+    return pulses.filter((pulse) => pulse.podUid === podUid && pulse.seq < self.seq).map((pulse) => pulse.id);
   }
 
   async #claim(found: { silent: string[]; predecessors: string[]; told: boolean }): Promise<void> {
@@ -97,7 +101,7 @@ export class PeerWatcher {
     }
     this.#claimable ||= count >= CLAIM_LIMIT;
     const gone = [...silent, ...predecessors];
-    if (gone.length > 0) this.#deps.onFailedCalls(await recovery.failOrphanedCalls(gone));
+    if (gone.length > 0) this.#deps.onOrphansFailed(await recovery.failOrphans(gone));
     // Once their work is taken the rows would only be read again and again. What is locked at this moment is not taken yet.
     if (count === 0 && predecessors.length > 0) await recovery.forgetInstances(predecessors);
   }

@@ -8,8 +8,8 @@ import type { TaskRow, TurnRow, TurnState } from "./task-store.ts";
 export interface InstancePulse {
   id: string;
   podUid: string;
-  /** Milliseconds since the epoch on the store's clock. */
-  startedAtMs: number;
+  /** Rises with every instance that registers. */
+  seq: number;
   /** Moves by one at every renewal. */
   renewals: number;
   /** The lease has run out on the store's clock. */
@@ -70,23 +70,29 @@ export interface RecoveryStore {
    */
   claimTask(taskId: string, claimer: { self: string; selfPodUid: string }): Promise<ClaimedTask | null>;
   /**
-   * One more try of a turn whose run was lost under a living owner: attempt + 1 on turn and task, epoch kept. Null when
-   * the turn is not ours any more.
+   * One more try of a turn whose run was lost under a living owner: the number after the `lost` attempt's on turn and task,
+   * epoch kept. Null when the turn is not ours any more. May be repeated after an unknown outcome.
    */
-  beginAttempt(turnId: string, owner: { instance: string; epoch: number }): Promise<TurnRow | null>;
+  beginAttempt(turnId: string, owner: { instance: string; epoch: number }, lost: number): Promise<TurnRow | null>;
   /**
    * Drain: gives up everything this instance holds, in one statement. Unfinished tasks with work left lose their owner
    * (epoch + 1), turns in flight count a hand-over; whoever claims first goes on at once.
    */
   releaseWork(instance: string): Promise<{ taskIds: string[]; turnIds: string[] }>;
-  /** Gives up one turn in flight, and its task with it, for whoever claims it (a hand-over). False = not ours any more. */
-  releaseTurn(turnId: string, owner: { instance: string; epoch: number }): Promise<boolean>;
+  /**
+   * Gives up one turn in flight, and its task with it, for whoever claims it. False = not ours any more. `lost`: its run
+   * here has failed, so the next one is an attempt and no hand-over.
+   */
+  releaseTurn(turnId: string, owner: { instance: string; epoch: number }, lost: boolean): Promise<boolean>;
   /** Marks the instance as draining or not: draining ones are assigned nothing. */
   setDraining(instance: string, draining: boolean): Promise<void>;
   /** The youngest living instance that is not draining and not `self`; null when alone. */
   youngestInstance(self: string): Promise<string | null>;
-  /** Turns assigned to an instance that is gone and that no claim covers (calls): ended as failed. Returns their ids. */
-  failOrphanedCalls(from: string[]): Promise<string[]>;
+  /**
+   * Turns of an instance that is gone and that no claim covers (calls, and messages whose task is finished): ended as
+   * failed. Returns their ids.
+   */
+  failOrphans(from: string[]): Promise<string[]>;
   /**
    * Deletes the rows of those that hold neither an unfinished task nor a turn that has not ended; the others stay: with the
    * row goes the knowledge of whose pod they ran in.

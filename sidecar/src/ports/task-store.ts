@@ -199,8 +199,11 @@ export interface TaskWrite {
 }
 
 export type AppendOutcome =
-  /** `promoted`: the turn that is next. `failed`: waiting turns that ended because the task became terminal. */
-  { kind: "committed"; promoted: string | null; failed: string[] } | { kind: "fenced" };
+  /**
+   * `promoted`: the turn that is next. Of the other turns, where the task became terminal: `failed` those of which nothing
+   * is recorded, `closed` those with events.
+   */
+  { kind: "committed"; promoted: string | null; failed: string[]; closed: string[] } | { kind: "fenced" };
 
 /** What a task without a status timestamp sorts as: behind all that have one. Use it in {@link ListQuery.after} too. */
 export const NO_STATUS_TIMESTAMP = "1970-01-01T00:00:00.000Z";

@@ -19,7 +19,7 @@ export function describeAttempts(open: OpenStore): void {
       const store = await openPair();
       const { taskId, turnId } = await startTask(store);
       const owner = { instance: "a", epoch: 2 };
-      expect(await store.beginAttempt(turnId, owner)).toMatchObject({
+      expect(await store.beginAttempt(turnId, owner, 1)).toMatchObject({
         id: turnId,
         attempt: 2,
         epoch: 2,
@@ -33,7 +33,7 @@ export function describeAttempts(open: OpenStore): void {
     it("has ids of its own once the agent has shown them", async () => {
       const store = await openPair();
       const { taskId, turnId } = await startTask(store);
-      await store.beginAttempt(turnId, { instance: "a", epoch: 2 });
+      await store.beginAttempt(turnId, { instance: "a", epoch: 2 }, 1);
       const agentIds = { agentTaskId: "second", agentContextId: "its-context" };
       await store.append([writeOf(taskId, 1, { attempt: 2, agentIds })]);
       expect(await store.readTask(taskId)).toMatchObject({ ...agentIds, attempt: 2, contextId: "context" });
@@ -44,22 +44,33 @@ export function describeAttempts(open: OpenStore): void {
     it("of a turn without a task", async () => {
       const store = await openPair();
       const turn = await journaled(store);
-      const begun = await store.beginAttempt(turn.id, { instance: "a", epoch: 1 });
+      const begun = await store.beginAttempt(turn.id, { instance: "a", epoch: 1 }, 1);
       expect(begun).toEqual({ ...turn, attempt: 2 });
       expect(await store.readTurn(turn.id)).toEqual(begun);
+    });
+
+    it("is counted once, however often it is asked for because the reply was lost", async () => {
+      const store = await openPair();
+      const { taskId, turnId } = await startTask(store);
+      const owner = { instance: "a", epoch: 2 };
+      const begun = await store.beginAttempt(turnId, owner, 1);
+      expect(await store.beginAttempt(turnId, owner, 1)).toEqual(begun);
+      expect(await store.readTask(taskId)).toMatchObject({ attempt: 2 });
+      expect(await store.beginAttempt(turnId, owner, 2)).toMatchObject({ attempt: 3 });
+      expect(await store.beginAttempt(turnId, owner, 1)).toBeNull();
     });
 
     it("I5: is refused to whoever does not hold the turn", async () => {
       const store = await openPair();
       const unbound = await journaled(store);
       const { turnId, taskId } = await startTask(store);
-      expect(await store.beginAttempt(unbound.id, { instance: "b", epoch: 1 })).toBeNull();
-      expect(await store.beginAttempt(unbound.id, { instance: "a", epoch: 2 })).toBeNull();
-      expect(await store.beginAttempt(turnId, { instance: "b", epoch: 2 })).toBeNull();
-      expect(await store.beginAttempt(turnId, { instance: "a", epoch: 1 })).toBeNull();
+      expect(await store.beginAttempt(unbound.id, { instance: "b", epoch: 1 }, 1)).toBeNull();
+      expect(await store.beginAttempt(unbound.id, { instance: "a", epoch: 2 }, 1)).toBeNull();
+      expect(await store.beginAttempt(turnId, { instance: "b", epoch: 2 }, 1)).toBeNull();
+      expect(await store.beginAttempt(turnId, { instance: "a", epoch: 1 }, 1)).toBeNull();
       await store.append([endingWrite(taskId, 1, turnId)]);
-      expect(await store.beginAttempt(turnId, { instance: "a", epoch: 2 })).toBeNull();
-      expect(await store.beginAttempt("unknown", { instance: "a", epoch: 2 })).toBeNull();
+      expect(await store.beginAttempt(turnId, { instance: "a", epoch: 2 }, 1)).toBeNull();
+      expect(await store.beginAttempt("unknown", { instance: "a", epoch: 2 }, 1)).toBeNull();
       expect((await store.readTurn(unbound.id))?.attempt).toBe(1);
     });
   });
@@ -71,14 +82,26 @@ export function describeAttempts(open: OpenStore): void {
       const dispatched = await journaled(store, { taskId, purpose: "call", aside: true });
       const waiting = await journaled(store, { taskId, purpose: "call", aside: true, self: "b", instance: "b" });
       expect([dispatched.state, waiting.state]).toEqual(["dispatched", "journaled"]);
-      expect(await store.failOrphanedCalls(["a"])).toEqual([]);
+      expect(await store.failOrphans(["a"])).toEqual([]);
       await die(store);
-      expect(await store.failOrphanedCalls([])).toEqual([]);
+      expect(await store.failOrphans([])).toEqual([]);
       await store.claimWork(claim);
-      expect((await store.failOrphanedCalls(["a"])).sort()).toEqual([dispatched.id, waiting.id].sort());
-      expect(await store.failOrphanedCalls(["a"])).toEqual([]);
+      expect((await store.failOrphans(["a"])).sort()).toEqual([dispatched.id, waiting.id].sort());
+      expect(await store.failOrphans(["a"])).toEqual([]);
       expect(await store.readTurn(dispatched.id)).toMatchObject({ state: "failed", reply: null, headers: null });
       expect(await store.readTurn(turnId)).toMatchObject({ state: "bound" });
+    });
+
+    it("P4: so do messages whose task is finished, for nobody claims them", async () => {
+      const store = await openPair();
+      const { taskId, turnId } = await startTask(store);
+      const aside = await journaled(store, { taskId, aside: true });
+      await store.append([endingWrite(taskId, 1, turnId, "completed")]);
+      expect(await store.failOrphans(["a"])).toEqual([]);
+      await die(store);
+      await store.claimWork(claim);
+      expect(await store.failOrphans(["a"])).toEqual([aside.id]);
+      expect(await store.readTurn(aside.id)).toMatchObject({ state: "failed", headers: null });
     });
 
     it("a call that its task's next owner has taken is that one's", async () => {
@@ -88,7 +111,7 @@ export function describeAttempts(open: OpenStore): void {
       await die(store);
       await store.claimWork(claim);
       expect(await store.takeTurn(call.id, "b")).toMatchObject({ instance: "b" });
-      expect(await store.failOrphanedCalls(["a"])).toEqual([]);
+      expect(await store.failOrphans(["a"])).toEqual([]);
     });
   });
 }

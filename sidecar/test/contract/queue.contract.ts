@@ -20,7 +20,7 @@ export function describeQueue(open: OpenStore): void {
       expect(await store.takeTurn(first.id, "a")).toBeNull();
       expect((await store.findWork("a")).turnIds).toEqual([]);
       const [outcome] = await store.append([endingWrite(taskId, 1, turnId)]);
-      expect(outcome).toEqual({ kind: "committed", promoted: first.id, failed: [] });
+      expect(outcome).toEqual({ kind: "committed", promoted: first.id, failed: [], closed: [] });
       expect((await store.findWork("a")).turnIds).toEqual([first.id]);
       expect(await store.readTurn(second.id)).toMatchObject({ state: "queued" });
       expect(await store.takeTurn(first.id, "a")).toMatchObject({ state: "dispatched", epoch: 2 });
@@ -55,9 +55,39 @@ export function describeQueue(open: OpenStore): void {
       await store.releaseQueue(turnId, 2);
       const next = await journaled(store, { taskId });
       const [outcome] = await store.append([{ ...endingWrite(taskId, 1, next.id, "completed"), firstOf: next.id }]);
-      expect(outcome).toEqual({ kind: "committed", promoted: null, failed: [] });
+      expect(outcome).toEqual({ kind: "committed", promoted: null, failed: [], closed: [] });
       const over = { state: "done", reply: null, headers: null, firstGeneration: 1, lastGeneration: 2 };
       expect(await store.readTurn(turnId)).toMatchObject(over);
+    });
+
+    it("P4: ends the turn at the agent with its task, also where the terminal write is not its own", async () => {
+      const { store, taskId, turnId } = await openWithTask();
+      const cancel = { ...endingWrite(taskId, 1, turnId, "canceled"), end: null };
+      expect(await store.append([cancel])).toEqual([
+        { kind: "committed", promoted: null, failed: [], closed: [turnId] },
+      ]);
+      const over = { state: "done", reply: null, headers: null, firstGeneration: 1, lastGeneration: 2 };
+      expect(await store.readTurn(turnId)).toMatchObject(over);
+    });
+
+    it("P4: fails a follow-up on its way to the agent whose task ends meanwhile; its retry joins it", async () => {
+      const { store, taskId, turnId } = await openWithTask();
+      await store.append([endingWrite(taskId, 1, turnId)]);
+      const turn = await journaled(store, { taskId });
+      expect(turn.state).toBe("dispatched");
+      const cancel = { ...endingWrite(taskId, 2, turnId, "canceled"), end: null };
+      expect(await store.append([cancel])).toEqual([
+        { kind: "committed", promoted: null, failed: [turn.id], closed: [] },
+      ]);
+      expect(await store.readTurn(turn.id)).toMatchObject({ state: "failed", reply: null, headers: null });
+    });
+
+    it("a message aside keeps the reply that its agent still has to give when the task ends", async () => {
+      const { store, taskId, turnId } = await openWithTask();
+      const aside = await journaled(store, { taskId, aside: true });
+      await store.append([endingWrite(taskId, 1, turnId, "completed")]);
+      const end = { turnId: aside.id, state: "done" as const, reply: null, epoch: 2, instance: "a" };
+      expect(await store.endTurn(end)).toMatchObject({ kind: "ended" });
     });
 
     it("promotes when a turn ends without an event, and when it stops holding the queue", async () => {

@@ -96,4 +96,4 @@ export function endingWrite(taskId: string, expected: number, turnId: string, st
   });
 }
 
-export const COMMITTED = { kind: "committed", promoted: null, failed: [] };
+export const COMMITTED = { kind: "committed", promoted: null, failed: [], closed: [] };

@@ -46,6 +46,45 @@ describe("a cancel", () => {
     expect(agent.got("CancelTask")).toHaveLength(1);
   });
 
+  test("P4, I5: that comes before its claimed task is gone on with ends the turn too, and starts nothing again", async () => {
+    const cluster = new FlowCluster();
+    const agent = new ScriptedAgent().on("CancelTask", () => resultOf(taskOf("T", "CANCELED")));
+    await startTask(cluster, agent);
+    const id = instance.context.settings.instanceId;
+    await cluster.store.releaseWork(id);
+    const claimed = await cluster.store.claimTask("T", { self: id, selfPodUid: "another pod" });
+    if (claimed?.turn == null) throw new Error("the released task cannot be claimed");
+    await cluster.store.requestCancel("T", null);
+    instance.taker.startCancel("T");
+    await waitFor(async () => (await cluster.store.readTask("T"))?.state === "canceled", { message: "not canceled" });
+    instance.taker.recoverTask(claimed);
+    await waitFor(() => instance.taker.busy === 0, { message: "the claimed task is not left alone" });
+    expect(agent.got("SendStreamingMessage")).toHaveLength(1);
+    expect(await cluster.store.readTurn(claimed.turn.turn.id)).toMatchObject({ state: "done", headers: null });
+  });
+
+  test("P4: that cannot be opened is refused, and the next one gets through", async () => {
+    const cluster = new FlowCluster();
+    const agent = new ScriptedAgent().on("CancelTask", () => resultOf(taskOf("T", "CANCELED")));
+    const stream = new ScriptedStream().send({ task: taskOf("T", "WORKING") });
+    agent.on("SendStreamingMessage", () => stream.exchange);
+    let opens = 0;
+    const seal = {
+      seal: (plain: string) => Buffer.from(plain),
+      open: (sealed: Uint8Array) => {
+        opens += 1;
+        // The first is the turn's own.
+        if (opens === 2) throw new Error("no key opens it");
+        return Buffer.from(sealed).toString();
+      },
+    };
+    instance = await startInstance(cluster, agent, { seal });
+    await instance.call("SendStreamingMessage", sendOf());
+    expect(bodyOf(await instance.call("CancelTask", { id: "T" })).error).toMatchObject({ code: -32603 });
+    const second = bodyOf(await instance.call("CancelTask", { id: "T" }));
+    expect(second.result).toMatchObject({ status: { state: "TASK_STATE_CANCELED" } });
+  });
+
   test("I5: of an attempt that has shown no id yet reaches the agent as soon as it shows one", async () => {
     const cluster = new FlowCluster();
     const agent = new ScriptedAgent().on("CancelTask", () => resultOf(taskOf("T2", "CANCELED")));

@@ -1,7 +1,7 @@
 /** An owner that was deposed without hearing of it. */
 import { afterEach, describe, expect, test } from "vitest";
 import { bodyOf, FlowCluster, type FlowInstance, sendOf, startInstance } from "../support/flow-instance.ts";
-import { resultOf, ScriptedAgent, ScriptedStream, statusOf, taskOf } from "../support/scripted-agent.ts";
+import { errorOf, resultOf, ScriptedAgent, ScriptedStream, statusOf, taskOf } from "../support/scripted-agent.ts";
 import { waitFor } from "../support/wait.ts";
 
 let instances: FlowInstance[] = [];
@@ -76,5 +76,31 @@ describe("an owner deposed while its agent is silent", () => {
       task: { id: "T", status: { state: "TASK_STATE_COMPLETED" } },
     });
     expect(streams.every((stream) => stream.closed)).toBe(true);
+  });
+});
+
+describe("an owner whose lease seems to be over because the store's clock has jumped", () => {
+  test("P1: keeps its task that waits for input for as long as it was heard of; the answer goes to its agent", async () => {
+    const cluster = new FlowCluster();
+    const agent = new ScriptedAgent().on("SendMessage", () => resultOf({ task: taskOf("T", "INPUT_REQUIRED") }));
+    const owner = await start(cluster, agent);
+    const stranger = new ScriptedAgent();
+    await owner.call("SendMessage", sendOf());
+    let heard = 0;
+    const heardOf = (): boolean => {
+      heard += 1;
+      return true;
+    };
+    const other = await start(cluster, stranger, { heardOf });
+    const { instanceId } = owner.context.settings;
+    await cluster.store.renewInstance(instanceId, -1, false);
+    agent
+      .on("SubscribeToTask", () => errorOf(-32001))
+      .on("SendMessage", () => resultOf({ task: taskOf("T", "COMPLETED") }));
+    const answer = other.call("SendMessage", sendOf({ taskId: "T", contextId: "C" }));
+    await waitFor(() => heard > 1, { message: "nobody asks whether the owner was heard of" });
+    await cluster.store.renewInstance(instanceId, 60_000, false);
+    expect(bodyOf(await answer).result).toMatchObject({ task: { status: { state: "TASK_STATE_COMPLETED" } } });
+    expect(stranger.calls).toEqual([]);
   });
 });

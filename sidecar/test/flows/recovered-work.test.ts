@@ -1,6 +1,9 @@
 /** Work that this instance takes over, or cannot go on with. */
 import { randomUUID } from "node:crypto";
 import { afterEach, describe, expect, test } from "vitest";
+import type { AgentExchange } from "../../src/ports/agent.ts";
+import type { ClaimedTask } from "../../src/ports/recovery-store.ts";
+import { StoreError } from "../../src/ports/task-store.ts";
 import { AgentPresence } from "../../src/flows/agent-presence.ts";
 import { PeerWatcher } from "../../src/flows/watch-peers.ts";
 import {
@@ -14,7 +17,9 @@ import {
 } from "../support/flow-instance.ts";
 import {
   artifactOf,
+  brokenExchange,
   errorOf,
+  replyOf,
   resultOf,
   ScriptedAgent,
   ScriptedStream,
@@ -137,7 +142,7 @@ describe("taking over", () => {
       const watcher = new PeerWatcher(instance.context, {
         mayClaim: () => mayClaim,
         onClaimed: () => {},
-        onFailedCalls: () => {},
+        onOrphansFailed: () => {},
       });
       watcher.start();
       await waitFor(() => reads > 0, { message: "nobody reads" });
@@ -151,7 +156,172 @@ describe("taking over", () => {
   );
 });
 
+describe("a message that kills every agent it gets to", () => {
+  test.each([
+    ["before its task is known", () => brokenExchange],
+    ["at work", () => new ScriptedStream().send({ task: taskOf("T", "WORKING") }).end("broken").exchange],
+  ])(
+    "P4: %s is started as often as allowed, on however many instances, then its task has failed",
+    async (_, answer) => {
+      const cluster = new FlowCluster(fastClock(200));
+      let starts = 0;
+      const pods = await Promise.all(
+        [0, 1].map(async () => {
+          const agent: ScriptedAgent = new ScriptedAgent().on("SendStreamingMessage", () => {
+            starts += 1;
+            agent.listening = false;
+            return answer();
+          });
+          return { agent, flow: await startInstance(cluster, agent) };
+        }),
+      );
+      const sent = pods[0]?.flow.call("SendStreamingMessage", sendOf());
+      void sent?.then((outcome) => (outcome.kind === "events" ? eventsOf(outcome) : null)).catch(() => null);
+      const ended = () => cluster.store.turns.every(({ state }) => state === "done" || state === "failed");
+      await waitFor(() => cluster.store.turns.length > 0, { message: "nothing is journaled" });
+      for (let n = 1; !ended(); n += 1) {
+        const { agent, flow } = pods[n % 2] ?? raise("no pod");
+        agent.listening = true;
+        const { instanceId: self } = flow.context.settings;
+        const request = { self, selfPodUid: self, from: [], predecessors: [], limit: 1 };
+        await waitFor(
+          async () => {
+            const work = await cluster.store.claimWork(request);
+            flow.taker.recover(work);
+            return work.turns.length + work.tasks.length > 0 || ended();
+          },
+          { message: "the work is not given up" },
+        );
+      }
+      expect(starts).toBe(3);
+      const [task] = cluster.store.tasks;
+      expect(task).toMatchObject({ state: "failed" });
+      for (const { flow } of pods) await flow.stop();
+      instance = pods[0]?.flow ?? raise("no pod");
+    },
+  );
+});
+
+describe("a lone instance", () => {
+  test("P4: whose agent does not come back for as long as the attempts left could take fails the task", async () => {
+    const cluster = new FlowCluster(fastClock(20_000));
+    const first = new ScriptedStream().send({ task: taskOf("T", "WORKING") });
+    const agent = new ScriptedAgent().on("SendStreamingMessage", () => first.exchange);
+    instance = await startInstance(cluster, agent);
+    const reader = eventsOf(await instance.call("SendStreamingMessage", sendOf()));
+    await waitFor(() => cluster.store.readTask("T"), { message: "no task" });
+    agent.listening = false;
+    first.end("broken");
+    await reader;
+    expect(await cluster.store.readTask("T")).toMatchObject({ state: "failed" });
+    expect((await cluster.store.readEvents("T", 1, 10, 10_000)).at(-1)?.payload).toContain("agent's process ended");
+  });
+});
+
+describe("a claimed task", () => {
+  /** A working task "T" that its owner has given up. */
+  async function givenUp(agent: ScriptedAgent): Promise<{ cluster: FlowCluster; claim: () => Promise<ClaimedTask> }> {
+    const cluster = new FlowCluster();
+    const first = new ScriptedStream().send({ task: taskOf("T", "WORKING") });
+    agent.on("SendStreamingMessage", () => first.exchange);
+    instance = await startInstance(cluster, agent);
+    await instance.call("SendStreamingMessage", sendOf());
+    const self = instance.context.settings.instanceId;
+    await cluster.store.releaseWork(self);
+    return {
+      cluster,
+      claim: async () =>
+        (await cluster.store.claimTask("T", { self, selfPodUid: "another pod" })) ?? raise("it cannot be claimed"),
+    };
+  }
+
+  test("P4: whose client has canceled it is not started again", async () => {
+    const agent = new ScriptedAgent();
+    const { cluster, claim } = await givenUp(agent);
+    await cluster.store.requestCancel("T", null);
+    instance.taker.recoverTask(await claim());
+    await waitFor(async () => (await cluster.store.readTask("T"))?.state === "canceled", { message: "not canceled" });
+    await waitFor(() => instance.taker.busy === 0, { message: "it is gone on with" });
+    expect(agent.got("SendStreamingMessage")).toHaveLength(1);
+    expect(cluster.store.turns).toMatchObject([{ state: "done" }]);
+  });
+
+  test("I5: is not run beside a taking of its turn whose reply was lost", async () => {
+    const agent = new ScriptedAgent();
+    const { cluster, claim } = await givenUp(agent);
+    const answer = Promise.withResolvers<AgentExchange>();
+    agent.on("SendStreamingMessage", () => answer.promise);
+    const { takeTurn } = cluster.store;
+    let taking = 0;
+    cluster.store.takeTurn = (...args) => {
+      taking += 1;
+      return taking === 1
+        ? Promise.reject(new StoreError("unknown-outcome", "scripted"))
+        : takeTurn.apply(cluster.store, args);
+    };
+    const claimed = await claim();
+    const turnId = claimed.turn?.turn.id ?? raise("no turn");
+    const { readTurn } = cluster.store;
+    // As a follow-up that was claimed before an agent had it.
+    cluster.store.readTurn = async (id) => {
+      const row = await readTurn.call(cluster.store, id);
+      return row && { ...row, state: "dispatched" };
+    };
+    instance.taker.recoverTask(claimed);
+    await waitFor(() => agent.got("SendStreamingMessage").length === 2, { message: "the claimed turn is not run" });
+    instance.taker.startTurn(turnId);
+    await waitFor(() => taking > 0, { message: "it is not taken" });
+    answer.resolve(resultOf({ task: taskOf("T2", "COMPLETED") }));
+    await waitFor(() => instance.taker.busy === 0, { message: "it does not end" });
+    expect(agent.got("SendStreamingMessage")).toHaveLength(2);
+  });
+});
+
 describe("a further attempt", () => {
+  /** A task "T" whose agent has forgotten it, and what the agent answers when it gets the message again. */
+  async function attemptAnswered(...answers: AgentExchange[]): Promise<{ cluster: FlowCluster; agent: ScriptedAgent }> {
+    const cluster = new FlowCluster();
+    const first = new ScriptedStream().send({ task: taskOf("T", "WORKING") });
+    const agent = new ScriptedAgent().on("SendStreamingMessage", () => first.exchange);
+    instance = await startInstance(cluster, agent);
+    const reader = eventsOf(await instance.call("SendStreamingMessage", sendOf()));
+    await waitFor(() => cluster.store.readTask("T"), { message: "no task" });
+    agent.on("SendStreamingMessage", () => answers.shift() ?? errorOf(-32603)).on("GetTask", () => errorOf(-32001));
+    first.end();
+    await reader;
+    return { cluster, agent };
+  }
+
+  test.each([401, 403])(
+    "P4: that is answered with %i ends the task as failed: the credentials have run out",
+    async (status) => {
+      const { cluster, agent } = await attemptAnswered(replyOf("Unauthorized", status, "text/plain"));
+      expect(await cluster.store.readTask("T")).toMatchObject({ state: "failed" });
+      expect((await cluster.store.readEvents("T", 1, 10, 10_000)).at(-1)?.payload).toContain("credentials");
+      expect(agent.got("SendStreamingMessage")).toHaveLength(2);
+    },
+  );
+
+  test("goes without its context, once, to an agent that makes its own", async () => {
+    const again = { ...taskOf("T2", "COMPLETED"), contextId: "its own" };
+    const { cluster, agent } = await attemptAnswered(errorOf(-32602, "unknown contextId"), resultOf({ task: again }));
+    expect(agent.got("SendStreamingMessage").map(({ params }) => contextIn(params))).toEqual([
+      undefined,
+      "C",
+      undefined,
+    ]);
+    expect(await cluster.store.readTask("T")).toMatchObject({ state: "completed", contextId: "C" });
+  });
+
+  test.each([-32602, -32603])(
+    "I5: that an agent answers with %i, maybe after a run, is not given to it a second time",
+    async (code) => {
+      const { cluster, agent } = await attemptAnswered(errorOf(code, "Execution finished before a task was produced"));
+      expect(agent.got("SendStreamingMessage")).toHaveLength(2);
+      expect(await cluster.store.readTask("T")).toMatchObject({ state: "failed" });
+    },
+  );
+
   test("its ids at the agent reach the record, also where its first events share a commit", async () => {
     const cluster = new FlowCluster();
     const agent = new ScriptedAgent();
@@ -173,3 +343,11 @@ describe("a further attempt", () => {
     await reader;
   });
 });
+
+function contextIn(params: Record<string, unknown>): unknown {
+  return (params["message"] as Record<string, unknown>)["contextId"];
+}
+
+function raise(what: string): never {
+  throw new Error(what);
+}

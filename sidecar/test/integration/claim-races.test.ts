@@ -54,6 +54,44 @@ async function whileLocked(select: string, id: string, options: { change?: strin
   }
 }
 
+describe("when the server's clock has jumped", () => {
+  const setBack = (id: string, by: string) =>
+    record.sql.query(
+      `update instance set lease_until = lease_until + $3::interval, started_at = started_at + $3::interval
+       where agent = $1 and id = $2`,
+      [agentKey, id, by],
+    );
+
+  it("P4: an instance that died before the clock went back may be claimed from at once, not when the clock has caught up", async () => {
+    await store.renewInstance("a", LEASE_MS, false);
+    const { taskId } = await startTask(store);
+    await setBack("a", "1 hour");
+    expect(await store.readPulses()).toContainEqual(expect.objectContaining({ id: "a", expired: true }));
+    expect(await store.readTask(taskId)).toMatchObject({ ownerAlive: false });
+    expect((await claim("b")).tasks).toMatchObject([{ task: { taskId, owner: "b" } }]);
+  });
+
+  it("the lease of one that has renewed a moment ago runs", async () => {
+    expect(await store.readPulses()).toContainEqual(expect.objectContaining({ id: "b", expired: false }));
+    await setBack("b", "1 second");
+    expect(await store.readPulses()).toContainEqual(expect.objectContaining({ id: "b", expired: false }));
+  });
+
+  it("P4: the process that registered last is the pod's, whatever the clock said when the others did", async () => {
+    await store.registerInstance({ id: "former", podName: "", podUid: "pod" }, LEASE_MS);
+    await setBack("former", "1 hour");
+    await store.registerInstance({ id: "successor", podName: "", podUid: "pod" }, LEASE_MS);
+    const turn = await journaled(store, { instance: "former", self: "former" });
+    const request = { selfPodUid: "pod", from: [], limit: LIMIT };
+    expect(await store.claimWork({ ...request, self: "former", predecessors: ["successor"] })).toMatchObject({
+      turns: [],
+    });
+    const work = await store.claimWork({ ...request, self: "successor", predecessors: ["former"] });
+    expect(work.turns).toMatchObject([{ turn: { id: turn.id, instance: "successor" }, samePod: true }]);
+    expect(await store.youngestInstance("b")).toBe("successor");
+  });
+});
+
 describe("claimers that meet", () => {
   it("P4 I5: two at once share the work, and nothing is taken twice or left", async () => {
     const tasks = await Promise.all(Array.from({ length: 40 }, () => startTask(store)));
@@ -205,7 +243,8 @@ describe("claims that meet the deposed owner", () => {
   it("nothing is taken from an owner that renews at the same moment", async () => {
     const { taskId } = await startTask(store);
     const turn = await journaled(store);
-    const renewal = "update instance set lease_until = now() + interval '1 minute' where agent = $1 and id = $2";
+    const renewal = `update instance set lease_until = now() + interval '1 minute', lease_ms = ${LEASE_MS}
+      where agent = $1 and id = $2`;
     let speaking: ReturnType<typeof store.claimTask> | undefined;
     await whileLocked("instance", "a", {
       change: renewal,

@@ -55,7 +55,7 @@ describe("statements that meet at one task", () => {
     });
     const turn = await journaling;
     expect(turn?.state).toBe("queued");
-    expect(await ending).toEqual([{ kind: "committed", promoted: turn?.id, failed: [] }]);
+    expect(await ending).toEqual([{ kind: "committed", promoted: turn?.id, failed: [], closed: [] }]);
   });
 
   it("a follow-up that waited for the end of the turn before it is not queued behind nothing", async () => {
@@ -85,7 +85,7 @@ describe("statements that meet at one task", () => {
       await waitForLockWaiters(sql, 2);
     });
     const turn = await journaling;
-    expect(await ending).toEqual([{ kind: "committed", promoted: null, failed: [turn?.id] }]);
+    expect(await ending).toEqual([{ kind: "committed", promoted: null, failed: [turn?.id], closed: [] }]);
     expect(await store.readTurn(turn?.id ?? "")).toMatchObject({ state: "failed" });
   });
 

@@ -15,7 +15,7 @@ import { WorkTaker } from "../../src/flows/take-work.ts";
 import { TaskFeeds } from "../../src/flows/task-feeds.ts";
 import { TurnBoard } from "../../src/flows/turn-board.ts";
 import type { Clock } from "../../src/ports/clock.ts";
-import type { TurnRow } from "../../src/ports/task-store.ts";
+import type { TaskRow, TurnRow } from "../../src/ports/task-store.ts";
 import type { ScriptedAgent } from "./scripted-agent.ts";
 
 const LEASE_MS = 60_000_000;
@@ -53,6 +53,10 @@ export class FlowCluster {
 class ReadableStore extends MemoryTaskStore {
   get turns(): TurnRow[] {
     return [...this.record.turns.values()].map((turn) => this.record.turnRow(turn));
+  }
+
+  get tasks(): TaskRow[] {
+    return [...this.record.tasks.values()].map((task) => this.record.taskRow(task));
   }
 
   /** Turns that have given up the queue. */
@@ -114,6 +118,7 @@ export async function startInstance(
     log: silent,
     metrics: uncounted,
     newId: randomUUID,
+    heardOf: () => false,
     startTurn: (turnId) => taker.startTurn(turnId),
     runDispatched: (turn, journaled) => taker.runDispatched(turn, journaled),
     startCancel: (taskId) => taker.startCancel(taskId),

@@ -52,8 +52,8 @@ export function resultOf(result: unknown): AgentExchange {
 }
 
 /** A JSON-RPC error. */
-export function errorOf(code: number): AgentExchange {
-  return replyOf(JSON.stringify({ jsonrpc: "2.0", id: 1, error: { code, message: "scripted" } }));
+export function errorOf(code: number, message = "scripted"): AgentExchange {
+  return replyOf(JSON.stringify({ jsonrpc: "2.0", id: 1, error: { code, message } }));
 }
 
 /** An HTTP reply of any kind. */

@@ -5,12 +5,14 @@ import type { InstanceRow } from "../../ports/task-store.ts";
 interface MemoryInstance extends Omit<InstanceRow, "alive"> {
   leaseUntilMs: number;
   renewals: number;
+  seq: number;
 }
 
 /** The instances of the record in memory; leases run on the monotonic clock. */
 export class MemoryInstances {
   readonly #clock: Clock;
   readonly #rows = new Map<string, MemoryInstance>();
+  #lastSeq = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -25,6 +27,7 @@ export class MemoryInstances {
       draining: false,
       leaseUntilMs,
       renewals,
+      seq: ++this.#lastSeq,
     });
   }
 
@@ -47,22 +50,22 @@ export class MemoryInstances {
   }
 
   list(): InstanceRow[] {
-    return [...this.#rows.values()].map(({ leaseUntilMs: _, renewals: __, ...row }) => ({
+    return [...this.#rows.values()].map(({ leaseUntilMs: _, renewals: __, seq: ___, ...row }) => ({
       ...row,
       alive: this.isAlive(row.id),
     }));
   }
 
   pulses(): InstancePulse[] {
-    return [...this.#rows.values()].map(({ id, podUid, startedAt, renewals, draining }) => {
-      return { id, podUid, startedAtMs: startedAt.getTime(), renewals, expired: this.isExpired(id), draining };
+    return [...this.#rows.values()].map(({ id, podUid, seq, renewals, draining }) => {
+      return { id, podUid, seq, renewals, expired: this.isExpired(id), draining };
     });
   }
 
   /** The youngest that is alive and not `self`. */
   youngest(self: string): string | null {
     const others = [...this.#rows.values()].filter(({ id }) => id !== self && this.isAlive(id));
-    others.sort((a, b) => a.startedAt.getTime() - b.startedAt.getTime() || (a.id < b.id ? -1 : 1));
+    others.sort((a, b) => a.seq - b.seq);
     return others.at(-1)?.id ?? null;
   }
 
@@ -88,8 +91,6 @@ export class MemoryInstances {
   hasSuccessor(id: string): boolean {
     const older = this.#rows.get(id);
     if (older === undefined) return false;
-    return [...this.#rows.values()].some(
-      (other) => other.id !== id && this.isOfPod(other.id, older.podUid) && other.startedAt >= older.startedAt,
-    );
+    return [...this.#rows.values()].some((other) => this.isOfPod(other.id, older.podUid) && other.seq > older.seq);
   }
 }

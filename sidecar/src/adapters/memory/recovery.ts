@@ -55,10 +55,15 @@ export class MemoryRecovery implements RecoveryStore {
     return instances.isExpired(task.owner) || isPredecessor ? this.#takeTask(task, claimer) : null;
   }
 
-  async beginAttempt(turnId: string, owner: { instance: string; epoch: number }): Promise<TurnRow | null> {
+  async beginAttempt(
+    turnId: string,
+    owner: { instance: string; epoch: number },
+    lost: number,
+  ): Promise<TurnRow | null> {
     const turn = this.record.turns.get(turnId);
     if (turn === undefined || !this.#isHeld(turn, owner) || !mayHaveRun(turn)) return null;
-    turn.attempt += 1;
+    if (turn.attempt !== lost && turn.attempt !== lost + 1) return null;
+    turn.attempt = lost + 1;
     const task = this.record.tasks.get(turn.taskId ?? "");
     if (task) Object.assign(task, { attempt: turn.attempt, agentTaskId: "" });
     return this.record.turnRow(turn);
@@ -66,24 +71,24 @@ export class MemoryRecovery implements RecoveryStore {
 
   async releaseWork(instance: string): Promise<{ taskIds: string[]; turnIds: string[] }> {
     const { tasks, turns } = this.record;
-    const calls = [...turns.values()].filter((turn) => isLiveCall(turn) && turn.instance === instance);
+    const orphans = [...turns.values()].filter((turn) => this.#isUnclaimed(turn) && turn.instance === instance);
     const unbound = [...turns.values()].filter((turn) => isUnbound(turn) && turn.instance === instance);
     const left = [...tasks.values()].filter((task) => task.owner === instance && this.#needsSomebody(task));
-    for (const call of calls) this.#failCall(call);
+    for (const turn of orphans) this.#failOrphan(turn);
     const bound = left.flatMap((task) => this.#releaseTask(task));
     for (const turn of unbound) this.#releaseUnbound(turn);
     return {
       taskIds: left.map(({ taskId }) => taskId),
-      turnIds: [...calls, ...bound, ...unbound].map(({ id }) => id),
+      turnIds: [...orphans, ...bound, ...unbound].map(({ id }) => id),
     };
   }
 
-  async releaseTurn(turnId: string, owner: { instance: string; epoch: number }): Promise<boolean> {
+  async releaseTurn(turnId: string, owner: { instance: string; epoch: number }, lost: boolean): Promise<boolean> {
     const turn = this.record.turns.get(turnId);
     if (turn === undefined || turn.state === "queued" || !this.#isHeld(turn, owner)) return false;
     const task = this.record.tasks.get(turn.taskId ?? "");
-    if (task) this.#releaseTask(task);
-    else this.#releaseUnbound(turn);
+    if (task) this.#releaseTask(task, !lost);
+    else this.#releaseUnbound(turn, !lost);
     return true;
   }
 
@@ -95,12 +100,12 @@ export class MemoryRecovery implements RecoveryStore {
     return this.record.instances.youngest(self);
   }
 
-  async failOrphanedCalls(from: string[]): Promise<string[]> {
+  async failOrphans(from: string[]): Promise<string[]> {
     const { instances, turns } = this.record;
     const isGone = (id: string) => from.includes(id) && (instances.isExpired(id) || instances.hasSuccessor(id));
-    const calls = [...turns.values()].filter((turn) => isLiveCall(turn) && isGone(turn.instance));
-    for (const call of calls) this.#failCall(call);
-    return calls.map(({ id }) => id);
+    const orphans = [...turns.values()].filter((turn) => this.#isUnclaimed(turn) && isGone(turn.instance));
+    for (const turn of orphans) this.#failOrphan(turn);
+    return orphans.map(({ id }) => id);
   }
 
   async forgetInstances(ids: string[]): Promise<void> {
@@ -203,10 +208,10 @@ export class MemoryRecovery implements RecoveryStore {
     endMemoryTurn(turn, { state: "done", reply: null }, at);
   }
 
-  #releaseTask(task: MemoryTask): MemoryTurn[] {
+  #releaseTask(task: MemoryTask, handsOver = true): MemoryTurn[] {
     const sends = this.#liveSends(task);
     for (const turn of sends) {
-      turn.handovers += Number(mayHaveRun(turn));
+      turn.handovers += Number(handsOver && mayHaveRun(turn));
       turn.instance = "";
     }
     task.owner = "";
@@ -215,13 +220,19 @@ export class MemoryRecovery implements RecoveryStore {
     return sends;
   }
 
-  #releaseUnbound(turn: MemoryTurn): void {
-    turn.handovers += Number(mayHaveRun(turn));
+  #releaseUnbound(turn: MemoryTurn, handsOver = true): void {
+    turn.handovers += Number(handsOver && mayHaveRun(turn));
     turn.instance = "";
     turn.epoch += 1;
   }
 
-  #failCall(turn: MemoryTurn): void {
+  /** Live, and nobody would take it over: a call, or a message whose task is finished. */
+  #isUnclaimed(turn: MemoryTurn): boolean {
+    const task = this.record.tasks.get(turn.taskId ?? "");
+    return isLive(turn) && (turn.purpose === "call" || (task !== undefined && isFinished(task)));
+  }
+
+  #failOrphan(turn: MemoryTurn): void {
     endMemoryTurn(turn, { state: "failed", reply: null }, { lastGeneration: 0, ...this.record.ending() });
   }
 }
@@ -242,10 +253,6 @@ function clearTakenCancel(task: MemoryTask): void {
 
 function isUnbound(turn: MemoryTurn): boolean {
   return turn.taskId === null && (turn.state === "journaled" || turn.state === "dispatched");
-}
-
-function isLiveCall(turn: MemoryTurn): boolean {
-  return turn.purpose === "call" && isLive(turn);
 }
 
 function mayHaveRun(turn: MemoryTurn): boolean {

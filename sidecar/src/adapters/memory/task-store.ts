@@ -262,7 +262,8 @@ export class MemoryTaskStore extends MemoryRecovery implements TaskStore {
     task.owner = write.self;
     const live = this.record.liveTurnsOf(task.taskId);
     this.#apply(task, { ...write, end: null, firstOf: null });
-    for (const turn of live) {
+    // What is aside as well: its agent is not heard any more.
+    for (const turn of live.filter(isLive)) {
       const state = turn.state === "bound" ? "done" : "failed";
       endMemoryTurn(turn, { state, reply: null }, { lastGeneration: task.generation, ...this.record.ending() });
     }
@@ -352,21 +353,27 @@ export class MemoryTaskStore extends MemoryRecovery implements TaskStore {
       Object.assign(first, { state: "bound", firstGeneration: generation + 1 });
     const settled = this.record.turns.get(write.end?.turnId ?? releases ?? "");
     if (settled?.taskId !== taskId || !isLive(settled))
-      return { kind: "committed", promoted: null, failed: this.#fail(task) };
+      return { kind: "committed", promoted: null, ...this.#endOthers(task) };
     if (write.end === null) settled.released = true;
     else endMemoryTurn(settled, write.end, { lastGeneration: task.generation, ...this.record.ending() });
-    return { kind: "committed", failed: this.#fail(task), promoted: this.record.promote(task) };
+    return { kind: "committed", ...this.#endOthers(task), promoted: this.record.promote(task) };
   }
 
-  /** Ends what waited for a task that is finished, and turns that gave up the queue and were never taken up again. */
-  #fail(task: MemoryTask): string[] {
-    if (!isFinished(task)) return [];
+  /** Ends the other turns of a task that is finished: nothing can be written for them any more. */
+  #endOthers(task: MemoryTask): { failed: string[]; closed: string[] } {
+    if (!isFinished(task)) return { failed: [], closed: [] };
     const sends = this.record.liveTurnsOf(task.taskId).filter(({ purpose }) => purpose === "send");
     const released = sends.filter((turn) => turn.released);
-    const waiting = sends.filter((turn) => !turn.released && (turn.state === "queued" || turn.state === "journaled"));
+    // A message that was forwarded aside has a reply of its own to come.
+    const ended = sends.filter((turn) => !turn.released && !(turn.aside && turn.state === "dispatched"));
+    const [closed, failed] = partition(ended, (turn) => turn.state === "bound");
     const at = { lastGeneration: task.generation, ...this.record.ending() };
-    for (const turn of released) endMemoryTurn(turn, { state: "done", reply: null }, at);
-    for (const turn of waiting) endMemoryTurn(turn, { state: "failed", reply: null }, at);
-    return waiting.map(({ id }) => id);
+    for (const turn of [...released, ...closed]) endMemoryTurn(turn, { state: "done", reply: null }, at);
+    for (const turn of failed) endMemoryTurn(turn, { state: "failed", reply: null }, at);
+    return { failed: failed.map(({ id }) => id), closed: closed.map(({ id }) => id) };
   }
+}
+
+function partition<T>(all: readonly T[], isFirst: (one: T) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter((one) => !isFirst(one))];
 }

@@ -30,11 +30,12 @@ export async function appendLoosely(scope: Scope, writes: readonly LooseWrite[])
 }
 
 /** The rows about one write, put together. */
-function merged(before: AppendOutcome | undefined, { promoted, failed }: AppendRecord): AppendOutcome {
-  const known = before?.kind === "committed" ? before : { promoted: null, failed: [] };
+function merged(before: AppendOutcome | undefined, { promoted, failed, closed }: AppendRecord): AppendOutcome {
+  const known = before?.kind === "committed" ? before : { promoted: null, failed: [], closed: [] };
   return {
     kind: "committed",
     promoted: promoted ?? known.promoted,
     failed: failed === null ? known.failed : [...known.failed, failed],
+    closed: closed === null ? known.closed : [...known.closed, closed],
   };
 }

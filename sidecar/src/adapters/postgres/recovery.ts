@@ -7,7 +7,7 @@ import { claimTask } from "./sql/claim-task.ts";
 import { claimTasks } from "./sql/claim-tasks.ts";
 import { claimTurns } from "./sql/claim-turns.ts";
 import type { Claimer } from "./sql/claimable.ts";
-import { failCalls, goneInstances } from "./sql/fail-calls.ts";
+import { failOrphans, goneInstances } from "./sql/fail-orphans.ts";
 import { forgetInstances } from "./sql/forget-instances.ts";
 import { liveStates } from "./sql/fragments.ts";
 import { findGone } from "./sql/find-gone.ts";
@@ -29,21 +29,21 @@ export function recoveryStore(scope: Scope): RecoveryStore {
     readPulses: () => reading(() => readPulses(prisma, agent)),
     claimWork: (request) => writing(() => claims.takeWork(request)),
     claimTask: (taskId, claimer) => writing(() => claims.takeTask(taskId, claimer)),
-    beginAttempt: (turnId, owner) =>
+    beginAttempt: (turnId, owner, lost) =>
       writing(async () => {
-        const [record] = await beginAttempt(prisma, agent, { turnId, ...owner });
+        const [record] = await beginAttempt(prisma, agent, { turnId, ...owner, lost });
         return record === undefined ? null : turnRowOf(record);
       }),
     releaseWork: (instance) => writing(() => releaseAll(scope, instance)),
-    releaseTurn: (turnId, owner) => writing(() => releaseOne(scope, turnId, owner)),
+    releaseTurn: (turnId, owner, lost) => writing(() => releaseOne(scope, turnId, { ...owner, lost })),
     setDraining: (instance, draining) =>
       writing(async () => {
         await prisma.instance.updateMany({ where: { agent, id: instance }, data: { draining } });
       }),
     youngestInstance: (self) => reading(async () => (await youngestInstance(prisma, agent, self))[0]?.id ?? null),
-    failOrphanedCalls: (from) =>
+    failOrphans: (from) =>
       writing(async () => {
-        const failed = await failCalls(prisma, { agent, windowSeconds }, goneInstances(agent, from));
+        const failed = await failOrphans(prisma, { agent, windowSeconds }, goneInstances(agent, from));
         return failed.map(({ id }) => id);
       }),
     forgetInstances: (ids) =>
@@ -136,10 +136,10 @@ function claimedTaskOf({ claim, ...record }: Claimed<TaskRecord>, turn: ClaimedT
 
 async function releaseAll(scope: Scope, instance: string): Promise<{ taskIds: string[]; turnIds: string[] }> {
   const { prisma, agent, idempotencyWindowSeconds: windowSeconds } = scope;
-  // Only the agent that has the task can answer a call, so nobody else is given it.
-  const calls = await failCalls(prisma, { agent, windowSeconds }, Prisma.sql`select ${instance}::text`);
+  // Only the agent that has the task can answer a call, and nothing can be written to a finished task: nobody else is given these.
+  const orphans = await failOrphans(prisma, { agent, windowSeconds }, Prisma.sql`select ${instance}::text`);
   const taskIds: string[] = [];
-  const turnIds = calls.map(({ id }) => id);
+  const turnIds = orphans.map(({ id }) => id);
   const tasks = Prisma.sql`(
     t.state <> 'input-required' or exists (
       select 1 from turn u
@@ -147,7 +147,7 @@ async function releaseAll(scope: Scope, instance: string): Promise<{ taskIds: st
     )
   )`;
   return untilSettled(`release the work of ${instance}`, async () => {
-    const records = await releaseWork(prisma, { agent, instance, tasks, turns: Prisma.sql`true` });
+    const records = await releaseWork(prisma, { agent, instance, tasks, turns: Prisma.sql`true`, handsOver: true });
     for (const { taskId, turnId, again } of records) {
       if (turnId !== null) turnIds.push(turnId);
       else if (taskId !== null && !again) taskIds.push(taskId);
@@ -159,7 +159,7 @@ async function releaseAll(scope: Scope, instance: string): Promise<{ taskIds: st
 async function releaseOne(
   scope: Scope,
   turnId: string,
-  { instance, epoch }: { instance: string; epoch: number },
+  { instance, epoch, lost }: { instance: string; epoch: number; lost: boolean },
 ): Promise<boolean> {
   const { prisma, agent } = scope;
   const tasks = Prisma.sql`t.epoch = ${epoch}::integer and t.id = (
@@ -169,7 +169,7 @@ async function releaseOne(
   )`;
   const turns = Prisma.sql`u.id = ${turnId} and u.epoch = ${epoch}::integer`;
   return untilSettled(`release turn ${turnId}`, async () => {
-    const records = await releaseWork(prisma, { agent, instance, tasks, turns });
+    const records = await releaseWork(prisma, { agent, instance, tasks, turns, handsOver: !lost });
     if (records.some(({ again }) => again)) return "again";
     return records.some((record) => record.turnId === turnId);
   });

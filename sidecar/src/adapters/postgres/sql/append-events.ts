@@ -3,7 +3,7 @@ import type { AppendColumns, AppendSettings, EventColumns } from "./append-colum
 import { inFlightStates, terminalStates } from "./fragments.ts";
 
 /**
- * One row per write that was not fenced, by its number, and one more for each turn it promoted or failed. `again`: it
+ * One row per write that was not fenced, by its number, and one more for each turn it promoted, failed or closed. `again`: it
  * waited for the task's lock while the set of the task's turns changed, so nothing of it was stored and it has to run
  * again.
  */
@@ -12,6 +12,7 @@ export interface AppendRecord {
   again: boolean;
   promoted: string | null;
   failed: string | null;
+  closed: string | null;
 }
 
 /**
@@ -21,7 +22,8 @@ export interface AppendRecord {
  *   A task whose epoch, generation or state is not the expected one drops out here and raises nothing (I2, P6).
  * - `held` leaves out writes whose picture of the turns is older than the lock: under read committed a statement that
  *   waited sees the new version of the locked row, but of all other rows only what its snapshot saw.
- * - `failed` ends what waited for a task that is terminal, and turns that gave up the queue and were never taken up again.
+ * - `failed` ends every other turn of a task that is terminal: what waited, what gave up the queue and was never taken up
+ *   again, and what is at the agent, because nothing can be written for it any more. A message aside has its own reply.
  * - `promoted` reads `ended` row by row, so a turn has left the in-flight index before the next one enters it.
  * - Planning it takes longer than running it. The limit makes the plan for unknown arrays look as cheap as one for a
  *   single write, so that the server keeps it; in turn no step may be worse than linear whatever the arrays hold. Hence
@@ -131,14 +133,17 @@ export async function appendEvents(
     ),
     failed as (
       update turn u set
-        state = case when u.released then 'done' else 'failed' end,
+        state = case when u.released or u.state = 'bound' then 'done' else 'failed' end,
         last_generation = case when u.first_generation is null then null else h.base + h.count end,
         headers = null, ended_at = now(), expires_at = now() + make_interval(secs => ${windowSeconds}::integer)
       from held h
       where h.settles and h.terminal and u.agent = ${agent} and u.task_id = h.task_id and u.purpose = 'send'
-        and (u.state in ('queued', 'journaled') or (u.released and u.state in ('dispatched', 'bound')))
+        and (
+          u.state in ('queued', 'journaled')
+          or (u.state in ('dispatched', 'bound') and (u.released or not u.aside))
+        )
         and u.id is distinct from h.turn_id and u.id is distinct from h.first_of
-      returning u.id, h.number, u.released
+      returning u.id, h.number, u.released, u.state
     ),
     promoted as (
       update turn u set state = 'journaled', instance = e.owner
@@ -156,9 +161,10 @@ export async function appendEvents(
         )
       returning u.id, e.number
     )
-    select number, again, null as promoted, null as failed from locked
+    select number, again, null as promoted, null as failed, null as closed from locked
     union all
-    select number, false, id, null from promoted
+    select number, false, id, null, null from promoted
     union all
-    select number, false, null, id from failed where not released`;
+    select number, false, null, case when state = 'failed' then id end, case when state = 'done' then id end
+    from failed where not released`;
 }

@@ -3,12 +3,13 @@ import { type TurnRecord, turnColumns } from "./turn-columns.ts";
 
 /**
  * One more attempt of a turn the instance still holds in this epoch, on turn and task; the attempt's ids at the agent are
- * not known yet. No row: it is somebody else's, or over.
+ * not known yet. No row: it is somebody else's, or over. Only its holder counts attempts within an epoch, so a row that
+ * has counted already is this very call's, whose reply was lost.
  */
 export async function beginAttempt(
   prisma: PrismaClient,
   agent: string,
-  { turnId, instance, epoch }: { turnId: string; instance: string; epoch: number },
+  { turnId, instance, epoch, lost }: { turnId: string; instance: string; epoch: number; lost: number },
 ): Promise<TurnRecord[]> {
   return prisma.$queryRaw`
     with held as materialized (
@@ -19,8 +20,9 @@ export async function beginAttempt(
       for no key update
     ),
     begun as (
-      update turn u set attempt = u.attempt + 1
+      update turn u set attempt = ${lost}::integer + 1
       where u.agent = ${agent} and u.id = ${turnId} and u.purpose = 'send' and u.state in ('dispatched', 'bound')
+        and u.attempt in (${lost}::integer, ${lost}::integer + 1)
         and case
           when u.task_id is null then u.instance = ${instance} and u.epoch = ${epoch}::integer
           else exists (select 1 from held where held.id = u.task_id)

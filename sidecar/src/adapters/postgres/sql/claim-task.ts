@@ -1,6 +1,7 @@
 import { Prisma, type PrismaClient } from "../../../generated/client.ts";
 import type { Claimer } from "./claimable.ts";
 import { takeTasks } from "./take-tasks.ts";
+import { leaseRuns } from "./fragments.ts";
 
 /**
  * Takes one unfinished task whose owner's lease has run out, whose owner has no row, or is an earlier process of the
@@ -19,10 +20,10 @@ export async function claimTask(
       where i.agent = ${agent} and i.id <> ${self}
         and i.id = (select owner from task where agent = ${agent} and id = ${taskId})
         and (
-          i.lease_until <= now()
+          not ${leaseRuns}
           or (
             i.pod_uid = ${selfPodUid} and i.pod_uid <> ''
-            and i.started_at <= (select me.started_at from instance me where me.agent = ${agent} and me.id = ${self})
+            and i.seq < (select me.seq from instance me where me.agent = ${agent} and me.id = ${self})
           )
         )
       for share

@@ -1,7 +1,7 @@
 /** Who may be claimed from: common table expressions the claiming statements share. */
 import { Prisma } from "../../../generated/client.ts";
 import type { ClaimRequest } from "../../../ports/recovery-store.ts";
-import { liveStates } from "./fragments.ts";
+import { leaseRuns, liveStates } from "./fragments.ts";
 
 /** Who claims, and what it leaves in the rows. */
 export interface Claimer {
@@ -26,10 +26,10 @@ export function silentInstances(
       from instance i
       where i.agent = ${agent} and i.id <> ${self}
         and (
-          (i.id = any(${from}::text[]) and i.lease_until <= now())
+          (i.id = any(${from}::text[]) and not ${leaseRuns})
           or (
             i.id = any(${predecessors}::text[]) and i.pod_uid = ${selfPodUid} and i.pod_uid <> ''
-            and i.started_at <= (select me.started_at from instance me where me.agent = ${agent} and me.id = ${self})
+            and i.seq < (select me.seq from instance me where me.agent = ${agent} and me.id = ${self})
           )
         )
       for share skip locked

@@ -1,6 +1,7 @@
 import { Prisma, type PrismaClient } from "../../../generated/client.ts";
 import type { ClaimRequest } from "../../../ports/recovery-store.ts";
 import { distinctHolders } from "./claimable.ts";
+import { leaseRuns } from "./fragments.ts";
 
 /**
  * Whether anybody that may be claimed from seems to hold anything. Locks nothing and decides nothing: it keeps the claims
@@ -18,7 +19,7 @@ export async function findGone(prisma: PrismaClient, agent: string, request: Cla
       where h.holder <> ${self}
         and (
           i.id is null
-          or (i.id = any(${from}::text[]) and i.lease_until <= now())
+          or (i.id = any(${from}::text[]) and not ${leaseRuns})
           or i.id = any(${predecessors}::text[])
         )
     ) as found`;

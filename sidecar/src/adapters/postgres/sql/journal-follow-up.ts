@@ -1,7 +1,7 @@
 import type { PrismaClient } from "../../../generated/client.ts";
 import type { TaskState } from "../../../domain/task-state.ts";
 import type { NewTurn, TurnState } from "../../../ports/task-store.ts";
-import { terminalStates } from "./fragments.ts";
+import { isAlive, terminalStates } from "./fragments.ts";
 
 /**
  * What became of a follow-up. `again`: the statement waited for the task's lock while the set of its turns changed, so
@@ -45,7 +45,7 @@ export async function journalFollowUp(
     judged as materialized (
       select
         l.*,
-        (i.lease_until > now() and not i.draining) is true as owner_alive,
+        ${isAlive} is true as owner_alive,
         case
           when seen.queue_version <> l.queue_version then 'again'
           when exists (select 1 from same) then 'joined'
@@ -58,7 +58,7 @@ export async function journalFollowUp(
             where u.agent = ${agent} and u.task_id = l.id and not u.aside and not u.released
               and u.state in ('queued', 'journaled', 'dispatched', 'bound')
           ) then 'queued'
-          when l.owner = ${turn.self} and i.lease_until > now() and not i.draining then 'dispatched'
+          when l.owner = ${turn.self} and ${isAlive} then 'dispatched'
           else 'journaled'
         end as turn_state
       from locked l

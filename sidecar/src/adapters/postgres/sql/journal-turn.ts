@@ -1,5 +1,6 @@
 import type { PrismaClient } from "../../../generated/client.ts";
 import type { NewTurn } from "../../../ports/task-store.ts";
+import { isAlive } from "./fragments.ts";
 
 /**
  * Inserts a turn that names no task. No row: its id or its dedupe key is there already.
@@ -31,7 +32,7 @@ export async function journalTurn(prisma: PrismaClient, agent: string, turn: New
       on conflict do nothing
       returning instance
     )
-    select (i.lease_until > now() and not i.draining) is true as alive
+    select ${isAlive} is true as alive
     from inserted
     left join instance i on i.agent = ${agent} and i.id = inserted.instance`;
 }

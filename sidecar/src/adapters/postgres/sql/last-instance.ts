@@ -1,4 +1,5 @@
 import type { PrismaClient } from "../../../generated/client.ts";
+import { isAlive } from "./fragments.ts";
 
 /** Turns looked back on, so that a long context of long gone instances costs no more than a short one. */
 const TURNS_BACK = 20;
@@ -20,7 +21,7 @@ export async function lastInstance(
     ) u
     left join task t on t.agent = u.agent and t.id = u.task_id
     join instance i on i.agent = u.agent and i.id = coalesce(t.owner, u.instance)
-    where i.lease_until > now() and not i.draining
+    where ${isAlive}
     order by u.seq desc
     limit 1`;
 }

@@ -1,4 +1,5 @@
 import type { PrismaClient } from "../../../generated/client.ts";
+import { isAlive } from "./fragments.ts";
 
 /** An instance as the statement selects it. */
 export interface InstanceRecord {
@@ -14,9 +15,9 @@ export interface InstanceRecord {
 export async function listInstances(prisma: PrismaClient, agent: string): Promise<InstanceRecord[]> {
   return prisma.$queryRaw`
     select
-      id, pod_name as "podName", pod_uid as "podUid", (extract(epoch from started_at) * 1000)::float8 as "startedAtMs",
-      draining, lease_until > now() and not draining as alive
-    from instance
-    where agent = ${agent}
-    order by started_at, id`;
+      i.id, i.pod_name as "podName", i.pod_uid as "podUid",
+      (extract(epoch from i.started_at) * 1000)::float8 as "startedAtMs", i.draining, ${isAlive} as alive
+    from instance i
+    where i.agent = ${agent}
+    order by i.seq`;
 }

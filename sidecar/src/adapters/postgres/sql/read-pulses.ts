@@ -1,12 +1,13 @@
 import type { PrismaClient } from "../../../generated/client.ts";
 import type { InstancePulse } from "../../../ports/recovery-store.ts";
+import { leaseRuns } from "./fragments.ts";
 
 /** The leases of all instances, on the database's clock. */
 export async function readPulses(prisma: PrismaClient, agent: string): Promise<InstancePulse[]> {
   return prisma.$queryRaw`
     select
-      id, pod_uid as "podUid", (extract(epoch from started_at) * 1000)::float8 as "startedAtMs",
-      renewals::float8 as renewals, lease_until <= now() as expired, draining
-    from instance
-    where agent = ${agent}`;
+      i.id, i.pod_uid as "podUid", i.seq::float8 as seq, i.renewals::float8 as renewals,
+      not ${leaseRuns} as expired, i.draining
+    from instance i
+    where i.agent = ${agent}`;
 }

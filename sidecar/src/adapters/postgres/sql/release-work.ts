@@ -14,6 +14,8 @@ export interface Release {
   instance: string;
   tasks: Prisma.Sql;
   turns: Prisma.Sql;
+  /** Whether what is at the agent counts a hand-over; it does not where its run has failed. */
+  handsOver: boolean;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface Release {
  */
 export async function releaseWork(
   prisma: PrismaClient,
-  { agent, instance, tasks, turns }: Release,
+  { agent, instance, tasks, turns, handsOver }: Release,
 ): Promise<ReleaseRecord[]> {
   return prisma.$queryRaw`
     with seen as materialized (
@@ -57,7 +59,7 @@ export async function releaseWork(
       update turn u set
         instance = '',
         epoch = u.epoch + (u.task_id is null)::integer,
-        handovers = u.handovers + (u.state in ('dispatched', 'bound'))::integer
+        handovers = u.handovers + (${handsOver}::boolean and u.state in ('dispatched', 'bound'))::integer
       where u.agent = ${agent} and u.id in (select id from bound union all select id from unbound)
       returning u.id
     ),

@@ -9,6 +9,7 @@ export async function renewInstance(
   return prisma.$executeRaw`
     update instance set
       renewals = renewals + 1,
+      lease_ms = ${leaseMs}::integer,
       lease_until = now() + ${leaseMs}::integer * interval '1 millisecond',
       draining = ${draining}
     where agent = ${agent} and id = ${id}`;

@@ -2,6 +2,7 @@ import { Prisma } from "../../../generated/client.ts";
 import type { TaskState } from "../../../domain/task-state.ts";
 import type { Dialect } from "../../../protocol/dialect.ts";
 import type { CancelMark, TaskRow } from "../../../ports/task-store.ts";
+import { isAlive } from "./fragments.ts";
 
 /**
  * Columns of a {@link TaskRecord}. Needs `t` (task) and `i` (its owner's instance or nulls) in scope. Instants travel
@@ -10,7 +11,7 @@ import type { CancelMark, TaskRow } from "../../../ports/task-store.ts";
 export const taskColumns = Prisma.sql`
   t.tenant, t.caller, t.id as "taskId", t.context_id as "contextId", t.dialect, t.state,
   (extract(epoch from t.status_timestamp) * 1000)::float8 as "statusTimestampMs",
-  t.generation, t.owner, (i.lease_until > now() and not i.draining) is true as "ownerAlive", t.epoch, t.attempt,
+  t.generation, t.owner, ${isAlive} is true as "ownerAlive", t.epoch, t.attempt,
   t.agent_task_id as "agentTaskId", t.agent_context_id as "agentContextId",
   t.cancel_requested_at is not null as "cancelRequested", t.cancel_taken_at is not null as "cancelTaken",
   t.cancel_headers as "cancelHeaders", t.cancel_error as "cancelError"`;

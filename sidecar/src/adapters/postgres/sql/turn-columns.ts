@@ -1,6 +1,7 @@
 import { Prisma } from "../../../generated/client.ts";
 import type { Dialect } from "../../../protocol/dialect.ts";
 import type { TurnPurpose, TurnReply, TurnRow, TurnState } from "../../../ports/task-store.ts";
+import { isAlive } from "./fragments.ts";
 
 /**
  * Columns of a {@link TurnRecord}. Needs `u` (turn), `t` (its task or nulls) and `i` (the instance that holds it or
@@ -10,7 +11,7 @@ export const turnColumns = Prisma.sql`
   u.id, u.purpose, u.tenant, u.caller, u.dialect, u.method, u.path, u.body, u.headers,
   coalesce(u.context_id, t.context_id) as "contextId", u.task_id as "taskId",
   coalesce(t.owner, u.instance) as instance,
-  (i.lease_until > now() and not i.draining) is true as "instanceAlive",
+  ${isAlive} is true as "instanceAlive",
   coalesce(t.epoch, u.epoch) as epoch, u.attempt, u.handovers, u.state, u.aside,
   u.reply_kind as "replyKind", u.reply_status as "replyStatus", u.reply_headers as "replyHeaders",
   u.reply_body as "replyBody", u.first_generation as "firstGeneration", u.last_generation as "lastGeneration"`;

@@ -1,11 +1,11 @@
 import { Prisma, type PrismaClient } from "../../../generated/client.ts";
-import { liveStates } from "./fragments.ts";
+import { leaseRuns, liveStates } from "./fragments.ts";
 
 /**
- * Ends calls that nobody answers any more as failed. It waits for no lock: what is ending by itself at this moment is left
- * to that. Returns their ids.
+ * Ends what nobody answers any more as failed: calls, and messages whose task is finished, which nobody claims. It waits for
+ * no lock: what is ending by itself at this moment is left to that. Returns their ids.
  */
-export async function failCalls(
+export async function failOrphans(
   prisma: PrismaClient,
   { agent, windowSeconds }: { agent: string; windowSeconds: number },
   holders: Prisma.Sql,
@@ -14,8 +14,11 @@ export async function failCalls(
     with orphaned as materialized (
       select u.id
       from turn u
-      where u.agent = ${agent} and u.purpose = 'call' and u.state in ${liveStates}
-        and u.instance = any (array(${holders}))
+      where u.agent = ${agent} and u.state in ${liveStates} and u.instance = any (array(${holders}))
+        and (
+          u.purpose = 'call'
+          or exists (select 1 from task t where t.agent = ${agent} and t.id = u.task_id and t.finished_at is not null)
+        )
       for update skip locked
     )
     update turn u set
@@ -35,10 +38,10 @@ export function goneInstances(agent: string, ids: string[]): Prisma.Sql {
     select g.id
     from unnest(${ids}::text[]) as g (id)
     left join instance i on i.agent = ${agent} and i.id = g.id
-    where i.id is null or i.lease_until <= now() or (
+    where i.id is null or not ${leaseRuns} or (
       i.pod_uid <> '' and exists (
         select 1 from instance y
-        where y.agent = ${agent} and y.pod_uid = i.pod_uid and y.id <> i.id and y.started_at >= i.started_at
+        where y.agent = ${agent} and y.pod_uid = i.pod_uid and y.seq > i.seq
       )
     )`;
 }
