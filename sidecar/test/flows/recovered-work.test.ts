@@ -251,20 +251,18 @@ describe("a claimed task", () => {
     const { cluster, claim } = await givenUp(agent);
     const answer = Promise.withResolvers<AgentExchange>();
     agent.on("SendStreamingMessage", () => answer.promise);
-    const { takeTurn } = cluster.store;
+    const takeTurn = cluster.store.takeTurn.bind(cluster.store);
     let taking = 0;
     cluster.store.takeTurn = (...args) => {
       taking += 1;
-      return taking === 1
-        ? Promise.reject(new StoreError("unknown-outcome", "scripted"))
-        : takeTurn.apply(cluster.store, args);
+      return taking === 1 ? Promise.reject(new StoreError("unknown-outcome", "scripted")) : takeTurn(...args);
     };
     const claimed = await claim();
     const turnId = claimed.turn?.turn.id ?? raise("no turn");
-    const { readTurn } = cluster.store;
+    const readTurn = cluster.store.readTurn.bind(cluster.store);
     // As a follow-up that was claimed before an agent had it.
     cluster.store.readTurn = async (id) => {
-      const row = await readTurn.call(cluster.store, id);
+      const row = await readTurn(id);
       return row && { ...row, state: "dispatched" };
     };
     instance.taker.recoverTask(claimed);
