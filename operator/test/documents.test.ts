@@ -56,3 +56,13 @@ test("README.md has the table of metrics", async () => {
     metrics.map(({ name, help }) => `${name}: ${help}`),
   );
 });
+
+test("the dashboard asks for metrics that there are", async () => {
+  const { registry } = createMetrics({ queueDepths: () => ({}), agentsByReady: () => ({}) });
+  const known = (await registry.getMetricsAsJSON()).map(({ name }) => name);
+  const file = new URL("../../charts/durable-agent/files/dashboard.json", import.meta.url);
+  const asked = [...readFileSync(fileURLToPath(file), "utf8").matchAll(/durable_agent_\w+/g)];
+  const names = new Set(asked.map(([name]) => name.replace(/_(bucket|sum|count)$/, "")));
+  expect(names.size).toBeGreaterThan(3);
+  expect([...names].filter((name) => !known.includes(name))).toEqual([]);
+});
