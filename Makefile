@@ -1,7 +1,7 @@
 # One word per thing a person does here. Everything starts what it needs on random ports and stops it again.
 SHELL := /bin/bash
 
-.PHONY: setup test lint demo bench chaos cluster-tools e2e cluster cluster-down clean
+.PHONY: setup test lint demo bench chaos cluster-tools python-peers e2e cluster cluster-down clean
 
 setup: ## Node packages, a Postgres and a nats-server, where they are missing
 	@.ci/setup
@@ -32,6 +32,9 @@ bench: setup ## the sidecar beside its peers and its floors
 
 cluster-tools: setup ## Kubernetes' own programs, built once with Go into a cache outside the checkout
 	@node_modules/.bin/node e2e/cluster/tools/build.ts $(if $(RUNG),--rung $(RUNG)) $(if $(BUDGET),--budget $(BUDGET))
+
+python-peers: setup ## agents and clients on the published Python SDKs, built once with pip into a cache outside the checkout
+	@node_modules/.bin/node e2e/python/build.ts
 
 e2e: setup ## the scenarios on a real cluster of plain processes (Linux, root; needs cluster-tools)
 	npx turbo run build

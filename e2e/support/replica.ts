@@ -4,9 +4,10 @@ import { fileURLToPath } from "node:url";
 import type { SpawnedProcess } from "../../sidecar/test/support/processes.ts";
 import { spawnProcess } from "../../sidecar/test/support/processes.ts";
 import { freePort, waitFor } from "../../sidecar/test/support/wait.ts";
+import { pythonCommand } from "../python/peers.ts";
 
-/** The fixture agents, by file name under e2e/agents. */
-export type AgentKind = "js-1" | "js-03" | "raw";
+/** The fixture agents: by file name under e2e/agents, and those of e2e/python, which are built by `make python-peers`. */
+export type AgentKind = "js-1" | "js-03" | "raw" | "py-1" | "py-03";
 
 export interface AgentStart {
   kind: AgentKind;
@@ -30,15 +31,21 @@ export interface RunningProcess {
 
 /** Starts an agent and waits for its ready line. */
 export async function startAgent(start: AgentStart): Promise<RunningProcess> {
-  const file = fileURLToPath(new URL(`../agents/${start.kind}.ts`, import.meta.url));
-  const args = [file, "--port", String(start.port ?? 0), ...(start.flags ?? [])];
+  const [command, program] = programOf(start.kind);
+  const args = [...program, "--port", String(start.port ?? 0), ...(start.flags ?? [])];
   if (start.publicUrl !== undefined) args.push("--public-url", start.publicUrl);
-  const child = spawnProcess(process.execPath, args, {
+  const child = spawnProcess(command, args, {
     name: `agent ${start.kind}`,
     env: { START_LOG: start.startLog ?? "", CANCEL_LOG: start.cancelLog ?? "" },
   });
   const [, port] = await child.waitForLine(/"ready":true.*"port":(\d+)/);
   return { url: `http://localhost:${port}`, port: Number(port), process: child };
+}
+
+function programOf(kind: AgentKind): [command: string, args: string[]] {
+  if (kind === "py-1") return pythonCommand("1", "agent_1.py");
+  if (kind === "py-03") return pythonCommand("03", "agent_03.py");
+  return [process.execPath, [fileURLToPath(new URL(`../agents/${kind}.ts`, import.meta.url))]];
 }
 
 /** What every sidecar of one agent shares. */

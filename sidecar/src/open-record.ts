@@ -26,17 +26,24 @@ export interface OpenedRecord {
 
 const SCHEMA_POLL_MS = 500;
 
-export async function openRecord(config: Config, deps: { log: Logger; clock: Clock }): Promise<OpenedRecord> {
+interface RecordDeps {
+  log: Logger;
+  clock: Clock;
+  /** A connection broke while nobody used it. */
+  onIdleError: () => void;
+}
+
+export async function openRecord(config: Config, deps: RecordDeps): Promise<OpenedRecord> {
   return config.database.kind === "shared" ? openShared(config, config.database, deps) : openEmbedded(config, deps);
 }
 
-async function openEmbedded(config: Config, { log }: { log: Logger }): Promise<OpenedRecord> {
+async function openEmbedded(config: Config, { log, onIdleError }: RecordDeps): Promise<OpenedRecord> {
   const path = resolve(config.dataDir);
   const dataDir = await claimDataDir(path);
   if (dataDir.kind === "held") throw new ConfigError([`DATA_DIR: ${path} is in use by another sidecar`]);
   const postgres = await startEmbeddedPostgres({ dataDir, log: (line) => log.debug({ line }, "postgres") });
   await migrate(postgres.url, migrationsDirectory(), (event, fields) => log.info(fields, event));
-  const database = openDatabase({ url: postgres.url, poolSize: config.database.poolSize });
+  const database = openDatabase({ url: postgres.url, poolSize: config.database.poolSize, onIdleError });
   return {
     store: openStore(config, database),
     secretKeys: config.secretKeys?.value ?? [dataDir.secretKey],
@@ -50,12 +57,15 @@ async function openEmbedded(config: Config, { log }: { log: Logger }): Promise<O
   };
 }
 
-function openShared(config: Config, shared: SharedDatabase, deps: { log: Logger; clock: Clock }): OpenedRecord {
+function openShared(config: Config, shared: SharedDatabase, deps: RecordDeps): OpenedRecord {
   const database = openDatabase({
     url: shared.url.value,
     poolSize: shared.poolSize,
     ...(shared.caFile === null ? {} : { ca: readFileSync(shared.caFile, "utf8") }),
-    onIdleError: (error) => deps.log.warn({ err: error }, "an idle connection to Postgres broke"),
+    onIdleError: (error) => {
+      deps.log.warn({ err: error }, "an idle connection to Postgres broke");
+      deps.onIdleError();
+    },
   });
   const stopped = new AbortController();
   return {

@@ -24,6 +24,7 @@ import { WorkTaker } from "./flows/take-work.ts";
 import { sweepRecord } from "./flows/sweep-record.ts";
 import { TaskFeeds } from "./flows/task-feeds.ts";
 import { TurnBoard } from "./flows/turn-board.ts";
+import { UnflushedTurns } from "./flows/unflushed-turns.ts";
 import { PeerWatcher } from "./flows/watch-peers.ts";
 import { openRecord } from "./open-record.ts";
 import type { Relay } from "./ports/relay.ts";
@@ -45,13 +46,14 @@ export interface RunningSidecar {
 
 export async function startSidecar(config: Config, log: Logger): Promise<RunningSidecar> {
   const clock = systemClock;
-  const record = await openRecord(config, { log, clock });
+  const unflushed = new UnflushedTurns({ clock, log });
+  const record = await openRecord(config, { log, clock, onIdleError: () => unflushed.suspectCrash() });
   // A restarted process is another instance: what its predecessor held is claimed, not found again as its own.
   const instanceId = [config.identity.instanceId, randomUUID()].filter((part) => part !== null).join(".");
   const podUid = config.identity.podUid ?? record.podUid ?? instanceId;
   const identity = { id: instanceId, podName: config.identity.podName ?? hostname(), podUid };
   const instance = new InstanceHolder({ store: record.store, clock, log }, identity, config.leaseMs);
-  const store = gateOwnerWrites(record.store, () => instance.mayAct());
+  const store = gateOwnerWrites(unflushed.guard(record.store), () => instance.mayAct());
   const relay = openRelay(config, log);
   const feeds = new TaskFeeds(relay, { clock, log });
   const metrics = createMetrics({
@@ -182,6 +184,8 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
       feeds.close();
       await board.stop();
       await Promise.all([app.close(), admin.close()]);
+      // Without its row this instance is dead to the others: what it still holds then counts an attempt (P8).
+      await drain.handOver(context);
       await instance.stop();
       await commits.stop();
       await relay.close();

@@ -131,6 +131,16 @@ const shared: Text[] = [
   (dice) => `auth ${dice.between(10, 200)}`,
 ];
 
+const python: Text[] = [
+  count,
+  count,
+  (dice) => `drafts ${dice.between(1, 6)} every ${dice.pick([0, 5, 15])}ms`,
+  (dice) => `slow ${dice.between(0, 150)}`,
+  () => "ask",
+  () => "ask 2",
+  () => "wait-cancel",
+];
+
 /** What is asked of the fixture agents; between them every way a run can go. */
 const TEXTS: Record<AgentKind, readonly Text[]> = {
   raw: [
@@ -145,4 +155,6 @@ const TEXTS: Record<AgentKind, readonly Text[]> = {
   ],
   "js-1": [...shared, () => "varied", () => "reject", () => "ask 2", (dice) => `large ${dice.between(1, 100)}`],
   "js-03": [...shared, () => "varied", () => "reject", () => "ask 2"],
+  "py-1": python,
+  "py-03": python,
 };

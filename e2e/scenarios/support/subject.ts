@@ -28,6 +28,11 @@ export const JS_03: Subject = { name: "JS 0.3", agent: "js-03", flags: [], diale
 /** An agent without an SDK. */
 export const RAW_1: Subject = { name: "raw 1.0", agent: "raw", flags: [], dialect: "1.0", path: "/rpc" };
 export const RAW_03: Subject = { name: "raw 0.3", agent: "raw", flags: ["--old-card"], dialect: "0.3", path: "/rpc" };
+/** The published Python SDKs. */
+export const PY_1: Subject = { name: "Python 1.3", agent: "py-1", flags: [], dialect: "1.0", path: "/" };
+/** The same agent, called in 0.3 through its SDK's own compatibility layer. */
+export const PY_1_COMPAT: Subject = { ...PY_1, name: "Python 1.3 in 0.3", flags: ["--compat"], dialect: "0.3" };
+export const PY_03: Subject = { name: "Python 0.3", agent: "py-03", flags: [], dialect: "0.3", path: "/" };
 
 export type Operation =
   | "send"

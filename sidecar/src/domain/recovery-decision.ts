@@ -16,7 +16,13 @@ export type RecoveryPolicy = "Redispatch" | "Fail";
 export type AgentWord = "unknown" | "at-rest" | "live" | "gone" | "unreachable";
 
 /** Why work was started again or ended. A closed set: it is a metric label and a key of {@link reasonText}. */
-export type RecoveryReason = "PolicyFail" | "AttemptsExhausted" | "OwnerGone" | "AgentGone" | "CredentialsRefused";
+export type RecoveryReason =
+  | "PolicyFail"
+  | "AttemptsExhausted"
+  | "OwnerGone"
+  | "AgentGone"
+  | "AgentUnclear"
+  | "CredentialsRefused";
 
 export interface RecoveryCase {
   policy: RecoveryPolicy;
@@ -99,8 +105,10 @@ export const reasonText: Record<RecoveryReason, string> = {
   AttemptsExhausted: "The work was interrupted and started again as often as allowed, without reaching an end.",
   OwnerGone: "The instance that ran this task is gone, and with it the work that was under way.",
   AgentGone: "The agent's process ended, and with it the work that was under way.",
+  AgentUnclear:
+    "The agent gives no usable answer to the question how the work goes on, so that its end could not be learned.",
   CredentialsRefused:
-    "The work was interrupted and could not be started again: the agent no longer accepts the caller's credentials.",
+    "The agent no longer accepts the caller's credentials: the work can be neither followed nor started again.",
 };
 
 /** What users read in the message of the working status with which a new attempt begins. */

@@ -34,7 +34,7 @@ export const UNSUPPORTED_OPERATION = -32004;
 export type AgentTask =
   | { kind: "task"; task: string }
   /** JSON-RPC error object, raw. */
-  | { kind: "error"; code: number; error: string }
+  | { kind: "error"; code: number; error: string; reply: AgentReply }
   /** Neither a Task nor a JSON-RPC error. */
   | { kind: "unusable"; reply: AgentReply | null }
   | { kind: "failed"; end: "broken" | "refused" };
@@ -112,7 +112,7 @@ function asTask(dialect: Dialect, exchange: AgentExchange): AgentTask {
     return { kind: "unusable", reply: null };
   }
   const reply = parseReply(exchange.reply.body);
-  if (reply.kind === "error") return { kind: "error", code: reply.code, error: reply.error };
+  if (reply.kind === "error") return { kind: "error", code: reply.code, error: reply.error, reply: exchange.reply };
   if (reply.kind !== "result" || parseTask(dialect, reply.result).kind !== "task") {
     return { kind: "unusable", reply: exchange.reply };
   }

@@ -38,8 +38,8 @@ export async function answerTurn(context: FlowContext, rpc: Rpc, waited: WaitedT
       if (await pausedForAuth(context, rpc, watch)) return answerTask(context, rpc, waited, progress.taskId);
       if (watch.progress !== progress) continue;
     }
-    // A retry with the same message id joins this turn wherever it runs by then (P7).
-    if (leaving.aborted) return unavailableAnswer(rpc);
+    // A retry with the same message id joins this turn wherever it runs by then (P7), or is a new one if it runs nowhere.
+    if (leaving.aborted || progress.kind === "lost") return unavailableAnswer(rpc);
     await watch.changed(progress, leaving);
   }
 }

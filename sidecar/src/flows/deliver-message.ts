@@ -57,11 +57,12 @@ async function awaitAgent(context: FlowContext, turn: OpenSend, end: "refused" |
     const released = other !== null && (await retryStore(context, release));
     if (released) context.relay.publishClaimable();
     if (other !== null) context.board.handOff(row.id);
-    else await endWithoutTask(context, row, unreachable(turn));
+    else await endWithoutTask(context, turn, unreachable(turn));
     return null;
   }
   if (end === "refused") return row;
-  const next = await retryStore(context, () => context.recovery.beginAttempt(row.id, owner, row.attempt));
+  const held = { ...owner, turn: turn.journaled };
+  const next = await retryStore(context, () => context.recovery.beginAttempt(row.id, held, row.attempt));
   if (!next) context.board.handOff(row.id);
   return next;
 }

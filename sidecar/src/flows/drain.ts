@@ -16,6 +16,8 @@ export interface Lifetime {
   readonly closing: AbortSignal;
   /** Unary calls that still wait are told to come again. */
   readonly exiting: AbortSignal;
+  /** Gives up what has come to a drained instance since its drain, for another to begin at once. Nothing before that. */
+  handOver(context: FlowContext): Promise<void>;
 }
 
 export interface DrainDeps {
@@ -37,6 +39,7 @@ export class Drain implements Lifetime {
   #deadlineMs = Number.POSITIVE_INFINITY;
   #nowMs: () => number = () => 0;
   #done: Promise<void> | null = null;
+  #handingOver: Promise<void> | null = null;
   #closing = new AbortController();
   readonly #exiting = new AbortController();
 
@@ -60,10 +63,19 @@ export class Drain implements Lifetime {
     return this.#exiting.signal;
   }
 
-  /** Drains; resolves when nothing is left to do here. Asking again gives the same drain. */
+  /** Drains; resolves when nothing is left to do here. Asking again gives the same drain, and hands over what came since. */
   begin(context: FlowContext): Promise<void> {
-    this.#done ??= this.#run(context);
+    if (this.#done) return this.#done.then(() => this.handOver(context));
+    this.#done = this.#run(context);
     return this.#done;
+  }
+
+  async handOver(context: FlowContext): Promise<void> {
+    if (this.#state !== "drained") return;
+    this.#handingOver ??= this.#release(context).finally(() => {
+      this.#handingOver = null;
+    });
+    return this.#handingOver;
   }
 
   /** The process must go: whoever still waits is told to come again. */
@@ -78,10 +90,12 @@ export class Drain implements Lifetime {
     for (let wentAway = false; !stop.aborted; ) {
       const listening = await context.presence.untilListening(context, 0);
       if (listening && wentAway) break;
-      wentAway ||= !listening;
+      // One that only falls silent for a while is the same process as before.
+      wentAway ||= !listening && !context.presence.silent;
       await context.clock.sleep(AGENT_PROBE_MS, stop);
     }
     if (stop.aborted) return;
+    await this.#handingOver;
     context.log.info({}, "the agent was restarted, not the pod: taking work again");
     this.#state = "running";
     this.#done = null;
@@ -113,24 +127,44 @@ export class Drain implements Lifetime {
   }
 
   async #release(context: FlowContext): Promise<void> {
-    const { recovery, settings, recorders, board, relay, log } = context;
+    const { recorders, board, relay, log, clock } = context;
     // What is recorded so far must be committed under the old epoch before the task is given up.
     await Promise.race([
       Promise.all(recorders.all().map((recorder) => recorder.settled())),
-      context.clock.sleep(STORE_PATIENCE_MS),
+      clock.sleep(STORE_PATIENCE_MS),
     ]);
-    const released = await retryStore(
-      context,
-      () => recovery.releaseWork(settings.instanceId),
-      STORE_PATIENCE_MS,
-    ).catch(() => null);
-    if (!released) {
-      log.warn({}, "work not handed over, the store is away: it is taken over when the lease has run out");
-      return;
+    const startedMs = clock.monotonicMs();
+    // Tasks go on being created while others are given up: until nothing is left that could be given up.
+    for (let left = true; left; ) {
+      const released = await releaseOnce(context).catch(() => null);
+      if (!released) {
+        log.warn({}, "work not handed over, the store is away: it is taken over when the lease has run out");
+        return;
+      }
+      const gone = new Set(released.taskIds);
+      for (const recorder of released.recorders) if (gone.has(recorder.taskId) || !recorder.resting) recorder.abandon();
+      for (const turnId of released.turnIds) board.handOff(turnId);
+      left = released.taskIds.length > 0 || released.turnIds.length > 0;
+      if (!left) return;
+      relay.publishClaimable();
+      log.info({ tasks: released.taskIds.length, turns: released.turnIds.length }, "work handed over");
+      left = clock.monotonicMs() - startedMs < STORE_PATIENCE_MS;
     }
-    for (const recorder of recorders.all()) recorder.abandon();
-    for (const turnId of released.turnIds) board.handOff(turnId);
-    relay.publishClaimable();
-    log.info({ tasks: released.taskIds.length, turns: released.turnIds.length }, "work handed over");
   }
+}
+
+/**
+ * Gives up everything the record holds for this instance at this moment. `recorders` are those of tasks that were in the
+ * record before: all that are at work are given up, whether or not a lost reply has kept their ids. One that was created
+ * meanwhile may still be this instance's, and its run goes on until the next pass.
+ */
+async function releaseOnce(context: FlowContext) {
+  const { recovery, recorders, settings } = context;
+  let held = recorders.all();
+  const release = () => {
+    held = recorders.all();
+    return recovery.releaseWork(settings.instanceId);
+  };
+  const released = await retryStore(context, release, STORE_PATIENCE_MS);
+  return { ...released, recorders: held };
 }

@@ -1,6 +1,6 @@
 /** Ends of turns that have no event, and the replies they leave. */
 import type { AgentReply } from "../ports/agent.ts";
-import type { TurnReply, TurnRow } from "../ports/task-store.ts";
+import type { NewTurn, TurnReply, TurnRow } from "../ports/task-store.ts";
 import { a2aError } from "../protocol/a2a-errors.ts";
 import { forwardResponseHeaders, type Headers } from "../protocol/headers.ts";
 import { errorEnvelope } from "../protocol/jsonrpc.ts";
@@ -8,10 +8,21 @@ import type { FlowContext } from "./flow-context.ts";
 import type { OpenTurn } from "./open-turn.ts";
 import { retryStore } from "./retry-store.ts";
 
+/** The turn to end; `journaled` puts its row back where a crash of the store took it (P4). */
+export interface EndingTurn {
+  row: TurnRow;
+  journaled?: NewTurn | null;
+}
+
 /** Ends a turn that has no event: with the agent's bare Message, its refusal, or an error of ours. */
-export async function endWithoutTask(context: FlowContext, row: TurnRow, reply: TurnReply | null): Promise<void> {
+export async function endWithoutTask(
+  context: FlowContext,
+  { row, journaled = null }: EndingTurn,
+  reply: TurnReply | null,
+): Promise<void> {
   const state = reply?.kind === "error" ? "failed" : "done";
-  const end = { turnId: row.id, state, reply, epoch: row.epoch, instance: context.settings.instanceId } as const;
+  const instance = context.settings.instanceId;
+  const end = { turnId: row.id, state, reply, epoch: row.epoch, instance, turn: journaled } as const;
   const outcome = await retryStore(context, () => context.store.endTurn(end));
   if (outcome.kind === "deposed") {
     context.board.handOff(row.id);

@@ -2,9 +2,11 @@
  * Follows a run at the agent that has no reply stream of its own (any more) until its turn ends: subscribes, closes
  * with the agent's own Task, polls where the agent does not stream. The closing Task enters by the difference rule.
  */
+import { type RecoveryReason, reasonText } from "../domain/recovery-decision.ts";
 import { isAtRest } from "../domain/task-state.ts";
 import { parseTask } from "../protocol/events.ts";
-import { type CallOrigin, getAgentTask, subscribeAtAgent, TASK_NOT_FOUND } from "./agent-calls.ts";
+import { abandonRun } from "./abandon-run.ts";
+import { type AgentTask, type CallOrigin, getAgentTask, subscribeAtAgent, TASK_NOT_FOUND } from "./agent-calls.ts";
 import type { FlowContext } from "./flow-context.ts";
 import type { OpenSend } from "./open-turn.ts";
 import { retryStore } from "./retry-store.ts";
@@ -14,12 +16,19 @@ import type { TaskRecorder } from "./task-recorder.ts";
 
 const FIRST_POLL_MS = 500;
 const MAX_POLL_MS = 10_000;
-const BREAK_PROBE_MS = 100;
+const FIRST_PAUSE_MS = 100;
 const SUBSCRIBE_PATIENCE_MS = 1_000;
 const CATCH_UP_TRIES = 10;
 const CATCH_UP_PAUSE_MS = 20;
 /** A subscription that closes cleanly this often while the agent's Task is still live: nothing runs any more. */
 const MAX_IDLE_SUBSCRIPTIONS = 2;
+/** HTTP answers that say that the turn's credentials have run out. */
+const DENIED = new Set([401, 403]);
+/**
+ * A run of which no source is left is given up when the agent has not said for this long how it stands. Long enough for
+ * its keys to be fetched again, or a store that its own answers need to come back: what is ended stays ended (P6).
+ */
+const PATIENCE_MS: Record<Silence, number> = { denied: 2 * QUIET_MS, unclear: 10 * QUIET_MS };
 
 /**
  * How following a run ended. `over`: the turn has ended, or is somebody else's. `gone`: the agent does not know the task
@@ -35,10 +44,14 @@ interface Run {
   turn: RecordedTurn | null;
   /** What a run is that shows no sign of life: over, or (when re-attaching to it) lost. */
   idleIs: "over" | "gone";
+  /** What it means that the agent refuses the credentials of the origin. */
+  deniedIs: Extract<RecoveryReason, "CredentialsRefused" | "OwnerGone">;
 }
 
 /** What the agent's own Task says: `ended` = the turn is over, `live` = work may go on. */
-type Standing = "ended" | "live" | "gone" | "died" | "unclear";
+type Standing = "ended" | "live" | "gone" | "died" | Silence;
+/** It does not say how the run stands: it refuses the credentials, or gives no usable answer. The run may go on. */
+type Silence = "denied" | "unclear";
 
 /** After the turn's own stream has ended without rest. */
 export async function closeRun(
@@ -48,14 +61,17 @@ export async function closeRun(
   end: SourceEnd,
 ): Promise<RunEnd> {
   if (end.kind === "rest" || end.kind === "lost") return "over";
-  const run: Run = { context, recorder, origin: turn.origin, turn: recorder.turn, idleIs: "over" };
-  const standing = end.kind === "broken" ? await probeAfterBreak(run) : await askAgent(run);
-  return endOf(run, standing) ?? (await followSubscriptions(run, 1));
+  const run = ownRun(context, recorder, turn);
+  return endOf(run, await askAgent(run)) ?? (await followSubscriptions(run, 1));
 }
 
 /** After a reply that left the run going: a non-blocking send, or one the agent gave up waiting for. */
 export function followRun(context: FlowContext, recorder: TaskRecorder, turn: OpenSend): Promise<RunEnd> {
-  return followSubscriptions({ context, recorder, origin: turn.origin, turn: recorder.turn, idleIs: "over" }, 0);
+  return followSubscriptions(ownRun(context, recorder, turn), 0);
+}
+
+function ownRun(context: FlowContext, recorder: TaskRecorder, { origin }: OpenSend): Run {
+  return { context, recorder, origin, turn: recorder.turn, idleIs: "over", deniedIs: "CredentialsRefused" };
 }
 
 /**
@@ -63,20 +79,31 @@ export function followRun(context: FlowContext, recorder: TaskRecorder, turn: Op
  * run that is still there. A run that is not is lost.
  */
 export async function reattach(context: FlowContext, recorder: TaskRecorder, origin: CallOrigin): Promise<RunEnd> {
-  const run: Run = { context, recorder, origin, turn: recorder.turn, idleIs: "gone" };
+  const { turn } = recorder;
+  // The credentials of a turn that has ended are erased: an agent that wants any is out of reach with the one who had them.
+  const run: Run = {
+    context,
+    recorder,
+    origin,
+    turn,
+    idleIs: "gone",
+    deniedIs: turn ? "CredentialsRefused" : "OwnerGone",
+  };
   return endOf(run, await askAgent(run)) ?? (await followSubscriptions(run, 1));
 }
 
 async function followSubscriptions(run: Run, idleBefore: number): Promise<RunEnd> {
   const { context, recorder, origin } = run;
+  let silentMs = 0;
+  let pauseMs = FIRST_PAUSE_MS;
   for (let idle = idleBefore; ; ) {
+    const before = recorder.generation;
     const subscription = await subscribeAtAgent(context, origin, {
       agentTaskId: recorder.agentTaskId,
       patienceMs: SUBSCRIBE_PATIENCE_MS,
     });
-    let broken = false;
+    const refused = subscription.kind === "error" && subscription.code !== TASK_NOT_FOUND;
     if (subscription.kind === "open") {
-      const before = recorder.generation;
       const { events, iterator, first } = subscription;
       const source = { events, iterator, first, kind: "subscription" } as const;
       const end = await recordSource(context, recorder, source, {
@@ -84,18 +111,27 @@ async function followSubscriptions(run: Run, idleBefore: number): Promise<RunEnd
         beforeRest: () => catchUp(run),
       });
       if (end.kind === "rest" || end.kind === "lost") return "over";
-      broken = end.kind === "broken";
       idle = recorder.generation > before ? 0 : idle + 1;
     } else if (subscription.kind === "failed") {
-      broken = true;
-    } else if (subscription.kind === "error" && subscription.code !== TASK_NOT_FOUND) {
-      return endOf(run, await askAgent(run)) ?? (await pollAgent(run));
-    } else {
+      // A source that is gone and a port that refuses before it answers again: the process has died.
+      if (subscription.end === "refused") return isSettled(run) ? "over" : "died";
+    } else if (!refused) {
       idle += 1;
     }
-    const standing = broken ? await probeAfterBreak(run) : await askAgent(run);
+    const standing = await askAgent(run);
     const end = endOf(run, standing);
     if (end !== null) return end;
+    if (recorder.generation > before) [silentMs, pauseMs] = [0, FIRST_PAUSE_MS];
+    if (standing === "denied" || standing === "unclear") {
+      if (silentMs >= QUIET_MS && (await yieldQueue(run))) return "over";
+      if (silentMs >= PATIENCE_MS[standing]) return giveUp(run, standing);
+      await context.clock.sleep(pauseMs);
+      silentMs += pauseMs;
+      pauseMs = Math.min(pauseMs * 2, MAX_POLL_MS);
+      continue;
+    }
+    [silentMs, pauseMs] = [0, FIRST_PAUSE_MS];
+    if (refused) return pollAgent(run);
     if (idle >= MAX_IDLE_SUBSCRIPTIONS || subscription.kind === "closed" || subscription.kind === "error") {
       if (run.idleIs === "over") recorder.endTurn();
       return run.idleIs;
@@ -123,12 +159,16 @@ async function askAgent(run: Run): Promise<Standing> {
   if (isSettled(run)) return "ended";
   const answer = await getAgentTask(context, origin, recorder.agentTaskId);
   if (isSettled(run)) return "ended";
-  if (answer.kind === "failed") return answer.end === "refused" ? "died" : "unclear";
-  if (answer.kind === "error") return answer.code === TASK_NOT_FOUND ? "gone" : "unclear";
-  if (answer.kind === "unusable") return "unclear";
+  if (answer.kind !== "task") return standingWithout(answer);
   recorder.recordDifference(answer.task);
   const task = parseTask(recorder.dialect, answer.task);
   return task.kind === "task" && isAtRest(task.state) ? "ended" : "live";
+}
+
+function standingWithout(answer: Exclude<AgentTask, { kind: "task" }>): Standing {
+  if (answer.kind === "failed") return answer.end === "refused" ? "died" : "unclear";
+  if (answer.reply && DENIED.has(answer.reply.status)) return "denied";
+  return answer.kind === "error" && answer.code === TASK_NOT_FOUND ? "gone" : "unclear";
 }
 
 /** Takes the finished Task from the agent, which may learn of the end a little later than its subscribers do. */
@@ -143,26 +183,34 @@ async function catchUp(run: Run): Promise<void> {
   }
 }
 
-/** A source that broke and a port that refuses before it answers again: the process has died. */
-async function probeAfterBreak(run: Run): Promise<Standing> {
-  for (;;) {
-    const standing = await askAgent(run);
-    if (standing !== "unclear") return standing;
-    await run.context.clock.sleep(BREAK_PROBE_MS);
-  }
-}
-
 async function pollAgent(run: Run): Promise<RunEnd> {
   const { context, recorder } = run;
-  let quietMs = 0;
+  let [quietMs, silentMs] = [0, 0];
   for (let delayMs = FIRST_POLL_MS; ; delayMs = Math.min(delayMs * 2, MAX_POLL_MS)) {
     await context.clock.sleep(delayMs);
     const before = recorder.generation;
-    const end = endOf(run, await askAgent(run));
+    const standing = await askAgent(run);
+    const end = endOf(run, standing);
     if (end !== null) return end;
     quietMs = recorder.generation > before ? 0 : quietMs + delayMs;
     if (quietMs >= QUIET_MS && (await yieldQueue(run))) return "over";
+    const silent = standing === "denied" || standing === "unclear";
+    silentMs = silent ? silentMs + delayMs : 0;
+    if (silent && silentMs >= PATIENCE_MS[standing]) return giveUp(run, standing);
   }
+}
+
+/**
+ * Nothing can be learned of the run any more: the task ends as failed. It is not started again, because nothing says that
+ * it was lost (I5); what may still run is cancelled.
+ */
+function giveUp(run: Run, silence: Silence): RunEnd {
+  const { context, recorder, origin } = run;
+  const reason = silence === "denied" ? run.deniedIs : "AgentUnclear";
+  context.log.warn({ taskId: recorder.taskId, reason }, "task ends as failed");
+  abandonRun(context, origin, recorder.agentTaskId);
+  recorder.recordStatus("failed", reasonText[reason]);
+  return "over";
 }
 
 /** A subscription that has gone quiet: the agent's own Task tells whether it only hangs (Python 1.x after a restart). */

@@ -15,7 +15,7 @@ export async function giveUpTurn(context: FlowContext, turnId: string): Promise<
   if (!row || row.instance !== context.settings.instanceId) return context.board.handOff(turnId);
   if (row.taskId === null || row.firstGeneration === null) {
     const error = errorEnvelope(undefined, a2aError(row.dialect, "internal", REASON));
-    return endWithoutTask(context, row, errorReply(500, error));
+    return endWithoutTask(context, { row }, errorReply(500, error));
   }
   return giveUpTask(context, row.taskId, row);
 }

@@ -1,12 +1,16 @@
 /** Cancel, on the owner's side: takes the mark by compare-and-set, asks the agent, records what came of it. */
+import { isTerminal } from "../domain/task-state.ts";
 import { parseTask } from "../protocol/events.ts";
 import type { Headers } from "../protocol/headers.ts";
-import { StoreError, type TaskRow } from "../ports/task-store.ts";
+import type { TaskRow } from "../ports/task-store.ts";
 import { a2aError } from "../protocol/a2a-errors.ts";
-import { type AgentTask, type CallOrigin, cancelAtAgent, TASK_NOT_FOUND } from "./agent-calls.ts";
+import { type AgentTask, type CallOrigin, cancelAtAgent, getAgentTask, TASK_NOT_FOUND } from "./agent-calls.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { retryStore } from "./retry-store.ts";
+import { takeOnce } from "./take-once.ts";
 import { TaskRecorder } from "./task-recorder.ts";
+
+const REPEAT_AFTER_MS = 100;
 
 /** Never rejects; a mark that somebody else took, or that is answered, is left alone. */
 export async function runCancel(context: FlowContext, taskId: string): Promise<void> {
@@ -28,20 +32,16 @@ async function refuseFailed(context: FlowContext, { taskId, epoch, dialect }: Ta
   });
 }
 
-/**
- * Takes the mark; a try whose reply was lost is recognised by the mark itself: only its owner takes it, and one cancel of a
- * task runs here at a time.
- */
-async function takeMark(context: FlowContext, taskId: string): Promise<TaskRow | null> {
+/** Takes the mark. Only its owner does, and one cancel of a task runs here at a time: a mark that is taken is ours. */
+function takeMark(context: FlowContext, taskId: string): Promise<TaskRow | null> {
   const { instanceId } = context.settings;
-  try {
-    return await context.store.takeCancel(taskId, instanceId);
-  } catch (error) {
-    if (!(error instanceof StoreError) || error.kind !== "unknown-outcome") throw error;
-    const task = await retryStore(context, () => context.store.readTask(taskId));
-    if (task?.owner === instanceId && task.cancel?.taken && task.cancel.error === null) return task;
-    throw error;
-  }
+  return takeOnce(context, {
+    take: () => context.store.takeCancel(taskId, instanceId),
+    find: async () => {
+      const task = await context.store.readTask(taskId);
+      return task?.owner === instanceId && task.cancel?.taken && task.cancel.error === null ? task : null;
+    },
+  });
 }
 
 async function cancelOwned(context: FlowContext, task: TaskRow): Promise<void> {
@@ -64,7 +64,23 @@ function askAgent(context: FlowContext, task: TaskRow): Promise<AgentTask> {
   // The id goes into the record with the attempt's first events, a moment after its recorder has seen it.
   const agentTaskId = held?.epoch === task.epoch ? held.agentTaskId : task.agentTaskId;
   if (agentTaskId === "") return Promise.resolve({ kind: "failed", end: "refused" });
-  return cancelAtAgent(context, cancelOrigin(context, task), agentTaskId);
+  return cancelFirmly(context, cancelOrigin(context, task), agentTaskId);
+}
+
+/**
+ * A cancel that broke off is sent once more, on a new connection: a reset by an agent that was too busy to read it is no
+ * sign that nothing runs. An agent that is ending closes its port a moment after its connections.
+ */
+async function cancelFirmly(context: FlowContext, origin: CallOrigin, agentTaskId: string): Promise<AgentTask> {
+  const first = await cancelAtAgent(context, origin, agentTaskId);
+  if (first.kind !== "failed" || first.end === "refused") return first;
+  await context.clock.sleep(REPEAT_AFTER_MS);
+  const second = await cancelAtAgent(context, origin, agentTaskId);
+  if (second.kind !== "error" || second.code === TASK_NOT_FOUND) return second;
+  // The first one may have been carried out: what has ended cannot be canceled again.
+  const current = await getAgentTask(context, origin, agentTaskId);
+  const task = current.kind === "task" ? parseTask(origin.dialect, current.task) : null;
+  return task?.kind === "task" && isTerminal(task.state) ? current : second;
 }
 
 async function recordOutcome(context: FlowContext, recorder: TaskRecorder, answer: AgentTask): Promise<void> {
@@ -80,6 +96,9 @@ async function recordOutcome(context: FlowContext, recorder: TaskRecorder, answe
       recorder,
       a2aError(recorder.dialect, "internal", `The agent answered the cancel with ${status}.`),
     );
+  } else if (answer.kind === "failed" && answer.end === "broken") {
+    // Whoever canceled may do so again; a task recorded as canceled could not be stopped any more.
+    await refuse(context, recorder, a2aError(recorder.dialect, "internal", "The agent broke off the cancel."));
   } else {
     // Gone from the agent, or the agent is gone: nothing runs any more that could contradict.
     recorder.recordStatus("canceled", "Canceled; the agent no longer runs this task.", { cancelAnswered: true });

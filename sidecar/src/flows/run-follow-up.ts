@@ -78,7 +78,7 @@ async function openRecorder(context: FlowContext, turn: OpenSend): Promise<TaskR
     return null;
   }
   if (isTerminal(view.task.state)) {
-    await endWithoutTask(context, row, ownError(turn, terminalSendError(row.dialect, taskId, view.task.state)));
+    await endWithoutTask(context, turn, ownError(turn, terminalSendError(row.dialect, taskId, view.task.state)));
     return null;
   }
   return context.recorders.obtain(taskId, async () => TaskRecorder.fromView(context, view));
@@ -246,7 +246,7 @@ async function refuse(follow: FollowUp, reply: TurnReply): Promise<RunEnd> {
     return runAttempt(follow.context, follow.turn, follow.recorder, null);
   }
   if (follow.recorder.turn) follow.recorder.turn.ended = true;
-  await endWithoutTask(follow.context, follow.turn.row, reply);
+  await endWithoutTask(follow.context, follow.turn, reply);
   return "over";
 }
 
@@ -256,11 +256,11 @@ async function forwardAside(follow: FollowUp): Promise<void> {
   const exchange = await callAgent(context, turn.origin, { operation: "send", params, id: turn.id });
   if (exchange.kind === "events") exchange.events.close();
   const outcome = exchange.kind === "reply" ? readReply(turn, exchange.reply) : null;
-  if (!outcome) return endWithoutTask(context, turn.row, unreachable(turn));
-  if (outcome.kind === "task") return endWithoutTask(context, turn.row, null);
+  if (!outcome) return endWithoutTask(context, turn, unreachable(turn));
+  if (outcome.kind === "task") return endWithoutTask(context, turn, null);
   const reply: TurnReply =
     outcome.kind === "error"
       ? outcome.reply
       : { kind: "message", payload: outcome.event.payload, headers: outcome.headers };
-  await endWithoutTask(context, turn.row, reply);
+  await endWithoutTask(context, turn, reply);
 }

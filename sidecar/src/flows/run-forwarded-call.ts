@@ -11,7 +11,7 @@ import { agentError, endWithoutTask, flatHeaders, unreachable } from "./end-turn
 import type { OpenTurn } from "./open-turn.ts";
 
 export async function runForwardedCall(context: FlowContext, turn: OpenTurn): Promise<void> {
-  await endWithoutTask(context, turn.row, await askAgent(context, turn));
+  await endWithoutTask(context, turn, await askAgent(context, turn));
 }
 
 async function askAgent(context: FlowContext, turn: OpenTurn): Promise<TurnReply> {

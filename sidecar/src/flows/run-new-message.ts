@@ -45,7 +45,7 @@ function messageParams(turn: OpenSend): string {
 
 async function recordReply(context: FlowContext, turn: OpenSend, reply: AgentReply): Promise<void> {
   const parsed = parseReply(reply.body);
-  if (parsed.kind !== "result") return endWithoutTask(context, turn.row, agentError(reply));
+  if (parsed.kind !== "result") return endWithoutTask(context, turn, agentError(reply));
   const event = parseSendResult(turn.row.dialect, oneLine(parsed.result));
   if (event.kind === "task") {
     const recorder = await bindTask(context, turn, event);
@@ -55,7 +55,7 @@ async function recordReply(context: FlowContext, turn: OpenSend, reply: AgentRep
   }
   const headers = flatHeaders(forwardResponseHeaders(reply.headers, { bodyChanged: true }));
   if (event.kind === "message") return recordMessage(context, turn, event, headers);
-  return endWithoutTask(context, turn.row, agentError(reply));
+  return endWithoutTask(context, turn, agentError(reply));
 }
 
 /** A bare Message. One that names a task brings that Task into the record first, so that it can be asked for (P1). */
@@ -68,7 +68,7 @@ async function recordMessage(
   const reply: TurnReply = { kind: "message", payload: event.payload, headers };
   const task = event.taskId === null ? null : await getAgentTask(context, turn.origin, event.taskId);
   const named = task?.kind === "task" ? parseTask(turn.row.dialect, oneLine(task.task)) : null;
-  if (named?.kind !== "task") return endWithoutTask(context, turn.row, reply);
+  if (named?.kind !== "task") return endWithoutTask(context, turn, reply);
   const recorder = await bindTask(context, turn, named, { reply });
   if (recorder && !recorder.resting)
     await withRecorder(context, turn, recorder, () => followRun(context, recorder, turn));
@@ -85,14 +85,14 @@ async function recordStream(
   if (first.done && events.end !== "clean") return "broken";
   if (first.done) {
     // It has run to its end (Python 0.3 does that when an executor throws): to run it again would repeat that.
-    await endWithoutTask(context, turn.row, invalidAgentResponse(turn, "The agent's stream ended without an event."));
+    await endWithoutTask(context, turn, invalidAgentResponse(turn, "The agent's stream ended without an event."));
     return "over";
   }
   const parsed = parseReply(first.value.data);
   if (parsed.kind !== "result") {
     events.close();
     const reply = { status: 200, headers: { "content-type": "application/json" }, body: first.value.data };
-    await endWithoutTask(context, turn.row, agentError(reply));
+    await endWithoutTask(context, turn, agentError(reply));
     return "over";
   }
   const event = parseEvent(turn.row.dialect, oneLine(parsed.result));
@@ -106,7 +106,7 @@ async function recordStream(
     events.close();
     await endWithoutTask(
       context,
-      turn.row,
+      turn,
       invalidAgentResponse(turn, "The first event of the agent's stream names no task."),
     );
     return "over";
@@ -134,7 +134,7 @@ async function bindTask(
   if (problem) {
     await endWithoutTask(
       context,
-      turn.row,
+      turn,
       invalidAgentResponse(turn, `The agent's reply cannot be recorded: ${problem}.`),
     );
     return null;

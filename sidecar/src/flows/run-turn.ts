@@ -19,7 +19,7 @@ export async function runTurn(context: FlowContext, row: TurnRow, journaled: New
     const turn = openTurn(context, row);
     if (row.purpose === "call") return await runForwardedCall(context, turn);
     const send = parseSend(row.dialect, turn.params);
-    if (send.kind === "bad") return await endWithoutTask(context, row, ownError(turn, send.error));
+    if (send.kind === "bad") return await endWithoutTask(context, { row, journaled }, ownError(turn, send.error));
     if (row.taskId === null) await deliverMessage(context, { ...turn, send: send.value, journaled });
     else await runFollowUp(context, { ...turn, send: send.value, journaled });
   } catch (error) {

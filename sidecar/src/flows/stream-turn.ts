@@ -30,7 +30,7 @@ export async function streamTurn(context: FlowContext, rpc: Rpc, watched: Watche
   void context.clock.sleep(HEADERS_AFTER_MS, slow.signal).then(() => slow.abort());
   const first = await nextStage(watch, AbortSignal.any([signal, slow.signal, exiting]));
   slow.abort();
-  if (first.kind === "pending" && exiting.aborted) {
+  if ((first.kind === "pending" && exiting.aborted) || first.kind === "lost") {
     watch.close();
     return unavailableAnswer(rpc);
   }
@@ -48,6 +48,10 @@ async function* turnEvents(context: FlowContext, rpc: Rpc, watched: WatchedTurn)
     const stage = await nextStage(watch, AbortSignal.any([rpc.call.signal, context.lifetime.exiting]));
     if (stage.kind === "ended" && answersAlone(stage)) {
       yield* eventsOf(answerUnrecorded(context, rpc, { turn: watched.turn, ended: stage }));
+      return;
+    }
+    if (stage.kind === "lost") {
+      yield* eventsOf(unavailableAnswer(rpc));
       return;
     }
     if (stage.kind === "pending" || stage.taskId === null || stage.firstGeneration === null) return;

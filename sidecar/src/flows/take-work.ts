@@ -5,13 +5,13 @@
  * Owns the promise of every turn and cancel that runs here.
  */
 import type { ClaimedTask, ClaimedWork } from "../ports/recovery-store.ts";
-import { type NewTurn, StoreError, type TurnRow } from "../ports/task-store.ts";
+import type { NewTurn, TurnRow } from "../ports/task-store.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { DeposedWatch } from "./drop-deposed.ts";
 import { recoverTask, recoverTurn } from "./recover-work.ts";
-import { retryStore } from "./retry-store.ts";
 import { runCancel } from "./run-cancel.ts";
 import { runTurn } from "./run-turn.ts";
+import { takeOnce } from "./take-once.ts";
 
 const POLL_CONNECTED_MS = 1_000;
 const POLL_DISCONNECTED_MS = 300;
@@ -36,11 +36,23 @@ export class WorkTaker {
     this.#own(this.#poll(context));
   }
 
-  /** Takes a turn by compare-and-set and runs it; nothing where somebody else has taken it. */
+  /**
+   * Takes a turn by compare-and-set and runs it; nothing where somebody else has taken it. Past the grace of a drain it is
+   * handed over instead, with its task (P8).
+   */
   startTurn(turnId: string): void {
     this.#once(`take ${turnId}`, async (context) => {
+      // A run would be cut off when the process ends, which nobody knows the time of: whoever else takes it begins at once.
+      if (!context.lifetime.mayRun) return context.lifetime.handOver(context);
       const { instanceId } = context.settings;
-      const taken = await retryStore(context, () => takeOnce(context, turnId, instanceId));
+      const taken = await takeOnce(context, {
+        take: () => context.store.takeTurn(turnId, instanceId),
+        find: async () => {
+          const row = await context.store.readTurn(turnId);
+          // Nobody else dispatches to this instance.
+          return row?.state === "dispatched" && row.instance === instanceId ? row : null;
+        },
+      });
       if (!taken) return;
       context.board.announce(turnId, { kind: "pending", taken: true });
       this.#once(runKey(taken), () => runTurn(context, taken));
@@ -109,18 +121,6 @@ export class WorkTaker {
         context.log.debug({ err: error }, "own rows not readable, polled again later");
       }
     }
-  }
-}
-
-/** Takes the turn; a try whose reply was lost is recognised by its row, which nobody else can have dispatched to us. */
-async function takeOnce(context: FlowContext, turnId: string, instanceId: string): Promise<TurnRow | null> {
-  try {
-    return await context.store.takeTurn(turnId, instanceId);
-  } catch (error) {
-    if (!(error instanceof StoreError) || error.kind !== "unknown-outcome") throw error;
-    const row = await retryStore(context, () => context.store.readTurn(turnId));
-    if (row?.state === "dispatched" && row.instance === instanceId) return row;
-    throw error;
   }
 }
 

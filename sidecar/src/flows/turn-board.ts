@@ -12,6 +12,8 @@ import type { Logger } from "./logger.ts";
 export type TurnProgress =
   | { kind: "pending"; taken: boolean }
   | { kind: "bound"; taskId: string; firstGeneration: number }
+  /** Its row is gone: nobody runs it as far as the record knows, and whoever waits must send it again. */
+  | { kind: "lost" }
   | TurnEnded;
 
 export interface TurnEnded {
@@ -40,6 +42,8 @@ export interface TurnWatch {
 
 const POLL_CONNECTED_MS = 1000;
 const POLL_DISCONNECTED_MS = 300;
+/** A row that a crash of the store took is put back a moment later by the instance that runs it. */
+const MOST_MISSES = 2;
 
 export class TurnBoard {
   readonly #store: TaskStore;
@@ -129,15 +133,21 @@ export class TurnBoard {
     while (!signal.aborted) {
       await this.#clock.sleep(this.#relay.connected ? POLL_CONNECTED_MS : POLL_DISCONNECTED_MS, signal);
       const open = [...this.#entries].filter(([, entry]) => entry.subscription && entry.progress.kind !== "ended");
-      if (open.length > 0 && !signal.aborted) await this.#look(open.map(([turnId]) => turnId));
+      if (open.length === 0 || signal.aborted) continue;
+      const found = await this.#look(open.map(([turnId]) => turnId));
+      if (found) for (const [turnId, entry] of open) entry.wasThere(found.has(turnId));
     }
   }
 
-  async #look(turnIds: string[]): Promise<void> {
+  /** The turns that have a row; null when the record could not be asked. */
+  async #look(turnIds: string[]): Promise<Set<string> | null> {
     try {
-      for (const row of await this.#store.readTurns(turnIds)) this.#entries.get(row.id)?.update(progressOf(row));
+      const rows = await this.#store.readTurns(turnIds);
+      for (const row of rows) this.#entries.get(row.id)?.update(progressOf(row));
+      return new Set(rows.map(({ id }) => id));
     } catch (error) {
       this.#log.debug({ err: error }, "turns not readable, polled again later");
+      return null;
     }
   }
 }
@@ -147,9 +157,19 @@ class Entry {
   watchers = 0;
   subscription: RelaySubscription | null = null;
   #waiters = new Set<() => void>();
+  #misses = 0;
 
   update(progress: TurnProgress): void {
-    if (!isAhead(progress, this.progress)) return;
+    if (isAhead(progress, this.progress)) this.#set(progress);
+  }
+
+  /** What a poll has found; a row that is missing time and again is lost. */
+  wasThere(there: boolean): void {
+    this.#misses = there ? 0 : this.#misses + 1;
+    if (this.#misses === MOST_MISSES && this.progress.kind !== "ended") this.#set({ kind: "lost" });
+  }
+
+  #set(progress: TurnProgress): void {
     this.progress = progress;
     for (const wake of this.#waiters) wake();
     this.#waiters.clear();
@@ -169,11 +189,14 @@ class Entry {
   }
 }
 
-/** Rows are read late and out of order: progress only goes forward. */
+/** Rows are read late and out of order: progress only goes forward; a row that is back after all goes before none. */
 function isAhead(next: TurnProgress, current: TurnProgress): boolean {
-  const rank = (progress: TurnProgress) =>
-    progress.kind === "pending" ? (progress.taken ? 1 : 0) : progress.kind === "bound" ? 2 : 3;
-  return rank(next) > rank(current);
+  return rankOf(next) > rankOf(current);
+}
+
+function rankOf(progress: TurnProgress): number {
+  if (progress.kind === "pending") return progress.taken ? 1 : 0;
+  return { lost: -1, bound: 2, ended: 3 }[progress.kind];
 }
 
 /** What a Turn's row says about its progress. */

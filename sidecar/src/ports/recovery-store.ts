@@ -2,7 +2,7 @@
  * The record's part in recovery and drain: whose work may be taken, by whom, under which epoch. Every claim is one
  * statement with `for update skip locked`, so that living replicas share the orphans without waiting for each other.
  */
-import type { TaskRow, TurnRow, TurnState } from "./task-store.ts";
+import type { NewTurn, TaskRow, TurnRow, TurnState } from "./task-store.ts";
 
 /** One reading of an instance's lease. */
 export interface InstancePulse {
@@ -71,9 +71,14 @@ export interface RecoveryStore {
   claimTask(taskId: string, claimer: { self: string; selfPodUid: string }): Promise<ClaimedTask | null>;
   /**
    * One more try of a turn whose run was lost under a living owner: the number after the `lost` attempt's on turn and task,
-   * epoch kept. Null when the turn is not ours any more. May be repeated after an unknown outcome.
+   * epoch kept. Null when the turn is not ours any more. `turn`: as it was journaled, put back where a crash of the store
+   * lost it. May be repeated after an unknown outcome.
    */
-  beginAttempt(turnId: string, owner: { instance: string; epoch: number }, lost: number): Promise<TurnRow | null>;
+  beginAttempt(
+    turnId: string,
+    owner: { instance: string; epoch: number; turn?: NewTurn | null },
+    lost: number,
+  ): Promise<TurnRow | null>;
   /**
    * Drain: gives up everything this instance holds, in one statement. Unfinished tasks with work left lose their owner
    * (epoch + 1), turns in flight count a hand-over; whoever claims first goes on at once.

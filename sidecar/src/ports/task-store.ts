@@ -278,6 +278,11 @@ export interface TaskStore {
    * May be repeated with the same id after an unknown outcome.
    */
   journal(turn: NewTurn): Promise<JournalOutcome>;
+  /**
+   * Puts back those of these turns that a crash of the store took, as they were journaled: dispatched, in their first
+   * epoch. Nothing is done for one that is there or whose dedupe key another turn has. Returns the ids of the others.
+   */
+  restoreTurns(turns: NewTurn[]): Promise<string[]>;
   readTurn(turnId: string): Promise<TurnRow | null>;
   /** The turns of these ids that exist, in any order; one statement. */
   readTurns(turnIds: string[]): Promise<TurnRow[]>;
@@ -293,7 +298,7 @@ export interface TaskStore {
    * retry is a new send). `turn` as in {@link TaskCreation}. May be repeated after an unknown outcome.
    */
   endTurn(
-    end: TurnEnd & { epoch: number; instance: string; turn?: NewTurn },
+    end: TurnEnd & { epoch: number; instance: string; turn?: NewTurn | null },
   ): Promise<{ kind: "ended"; promoted: string | null } | { kind: "deposed" }>;
   /** A bound turn that no longer holds the queue (its source is only a subscription or poll and it went quiet). */
   releaseQueue(turnId: string, epoch: number): Promise<{ promoted: string | null }>;

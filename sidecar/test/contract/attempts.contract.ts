@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { OpenStore, RecordStore } from "./task-store.contract.ts";
-import { endingWrite, journaled, LEASE_MS, startTask, writeOf } from "./task-store-rows.ts";
+import { endingWrite, journaled, LEASE_MS, newTurn, startTask, writeOf } from "./task-store-rows.ts";
 
 const claim = { self: "b", selfPodUid: "pod-of-b", from: ["a"], predecessors: [], limit: 10 };
 
@@ -58,6 +58,16 @@ export function describeAttempts(open: OpenStore): void {
       expect(await store.readTask(taskId)).toMatchObject({ attempt: 2 });
       expect(await store.beginAttempt(turnId, owner, 2)).toMatchObject({ attempt: 3 });
       expect(await store.beginAttempt(turnId, owner, 1)).toBeNull();
+    });
+
+    it("P4: puts back a turn that a crash of the store lost, and counts on it", async () => {
+      const store = await openPair();
+      const turn = newTurn({ dedupeKey: "k", body: "lost" });
+      const owner = { instance: "a", epoch: 1 };
+      expect(await store.beginAttempt(turn.id, owner, 1)).toBeNull();
+      expect(await store.beginAttempt(turn.id, { ...owner, turn }, 1)).toMatchObject({ attempt: 2, body: "lost" });
+      expect(await store.beginAttempt(turn.id, { ...owner, turn }, 1)).toMatchObject({ attempt: 2 });
+      expect(await store.readTurn(turn.id)).toMatchObject({ state: "dispatched", instance: "a", attempt: 2 });
     });
 
     it("I5: is refused to whoever does not hold the turn", async () => {

@@ -69,6 +69,22 @@ export function describeTurns(open: OpenStore): void {
       });
     });
 
+    it("P4 P7: is put back where a crash of the store took it, so that its retry joins it", async () => {
+      const store = await open();
+      const there = newTurn({ dedupeKey: "there" });
+      await store.journal(there);
+      const lost = newTurn({ dedupeKey: "lost", body: "lost" });
+      const replaced = newTurn({ dedupeKey: "there" });
+      expect(await store.restoreTurns([there, lost, replaced])).toEqual([lost.id]);
+      expect(await store.restoreTurns([there, lost, replaced])).toEqual([]);
+      expect(await store.readTurn(lost.id)).toMatchObject({ state: "dispatched", instance: "a", epoch: 1, attempt: 1 });
+      expect(await store.journal(newTurn({ dedupeKey: "lost" }))).toMatchObject({
+        kind: "joined",
+        turn: { id: lost.id, body: "lost" },
+      });
+      expect(await store.readTurn(replaced.id)).toBeNull();
+    });
+
     it("P7 P9: another caller's or tenant's send of the same key is its own", async () => {
       const store = await open();
       await journaled(store, { dedupeKey: "k" });

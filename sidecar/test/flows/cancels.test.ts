@@ -1,8 +1,17 @@
 /** Cancels that meet a broken store, a refusing agent or an attempt that is only beginning. */
 import { afterEach, describe, expect, test } from "vitest";
+import type { AgentExchange } from "../../src/ports/agent.ts";
 import { StoreError } from "../../src/ports/task-store.ts";
 import { bodyOf, FlowCluster, type FlowInstance, sendOf, startInstance } from "../support/flow-instance.ts";
-import { replyOf, resultOf, ScriptedAgent, ScriptedStream, taskOf } from "../support/scripted-agent.ts";
+import {
+  brokenExchange,
+  errorOf,
+  replyOf,
+  resultOf,
+  ScriptedAgent,
+  ScriptedStream,
+  taskOf,
+} from "../support/scripted-agent.ts";
 import { waitFor } from "../support/wait.ts";
 
 let instance: FlowInstance;
@@ -27,6 +36,63 @@ describe("a cancel", () => {
     const answer = bodyOf(await instance.call("CancelTask", { id: "T" }));
     expect(answer.error).toMatchObject({ code: -32603, message: expect.stringContaining("401") as string });
     expect(await cluster.store.readTask("T")).toMatchObject({ state: "working" });
+  });
+
+  test("that breaks off is sent again: the agent runs on until it has got one", async () => {
+    const answers = [brokenExchange, resultOf(taskOf("T", "CANCELED"))];
+    const agent = new ScriptedAgent()
+      .on("CancelTask", () => answers.shift() ?? errorOf(-32603))
+      .on("GetTask", () => resultOf(taskOf("T", "WORKING")));
+    await startTask(new FlowCluster(), agent);
+    const answer = bodyOf(await instance.call("CancelTask", { id: "T" }));
+    expect(answer.result).toMatchObject({ status: { state: "TASK_STATE_CANCELED" } });
+    expect(agent.got("CancelTask")).toHaveLength(2);
+  });
+
+  test("that breaks off after the agent has followed it is answered with the canceled task", async () => {
+    const answers = [brokenExchange, errorOf(-32002)];
+    const agent = new ScriptedAgent()
+      .on("CancelTask", () => answers.shift() ?? errorOf(-32603))
+      .on("GetTask", () => resultOf(taskOf("T", "CANCELED")));
+    await startTask(new FlowCluster(), agent);
+    const answer = bodyOf(await instance.call("CancelTask", { id: "T" }));
+    expect(answer.result).toMatchObject({ status: { state: "TASK_STATE_CANCELED" } });
+  });
+
+  test("that breaks off time and again does not end the task: its agent may still run it", async () => {
+    const cluster = new FlowCluster();
+    await startTask(
+      cluster,
+      new ScriptedAgent().on("CancelTask", () => brokenExchange),
+    );
+    const answer = bodyOf(await instance.call("CancelTask", { id: "T" }));
+    expect(answer.error).toMatchObject({ code: -32603, message: expect.stringContaining("broke off") as string });
+    expect(await cluster.store.readTask("T")).toMatchObject({ state: "working" });
+  });
+
+  test.each([
+    ["does not know the task any more", errorOf(-32001)],
+    ["is gone", { kind: "failed", end: "refused", cause: null } as const],
+  ])("that breaks off because its agent dies ends the task once the agent %s", async (_, second) => {
+    const cluster = new FlowCluster();
+    const answers: AgentExchange[] = [brokenExchange, second];
+    await startTask(
+      cluster,
+      new ScriptedAgent().on("CancelTask", () => answers.shift() ?? errorOf(-32603)),
+    );
+    const answer = bodyOf(await instance.call("CancelTask", { id: "T" }));
+    expect(answer.result).toMatchObject({ status: { state: "TASK_STATE_CANCELED" } });
+  });
+
+  test("that the agent answers with a Task still at work does not end it", async () => {
+    const cluster = new FlowCluster();
+    await startTask(
+      cluster,
+      new ScriptedAgent().on("CancelTask", () => resultOf(taskOf("T", "WORKING"))),
+    );
+    const answer = bodyOf(await instance.call("CancelTask", { id: "T" }));
+    expect(answer.result).toMatchObject({ status: { state: "TASK_STATE_WORKING" } });
+    expect(await cluster.store.readTask("T")).toMatchObject({ state: "working", cancel: null });
   });
 
   test("P11: is carried out although the store's reply to taking its mark was lost", async () => {

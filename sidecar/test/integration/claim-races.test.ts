@@ -332,6 +332,26 @@ describe("a drain that meets its own last writes", () => {
     expect(await store.readTurn(turn?.id ?? "")).toMatchObject({ instance: "", handovers: 1 });
   });
 
+  it("P8: hands over the task that its message has become meanwhile", async () => {
+    const turn = await journaled(store);
+    const creation = creationOf(turn);
+    let releasing: ReturnType<typeof store.releaseWork> | undefined;
+    let creating: ReturnType<typeof store.createTask> | undefined;
+    await whileLocked("turn", turn.id, {
+      meet: async () => {
+        creating = store.createTask(creation);
+        await waitForLockWaiters(record.sql, 1);
+        releasing = store.releaseWork("a");
+        await waitForLockWaiters(record.sql, 2);
+      },
+    });
+    expect(await creating).toMatchObject({ kind: "created" });
+    const { taskId } = creation.task;
+    expect(await releasing).toEqual({ taskIds: [taskId], turnIds: [turn.id] });
+    expect(await store.readTask(taskId)).toMatchObject({ owner: "", epoch: 3 });
+    expect(await store.readTurn(turn.id)).toMatchObject({ state: "bound", instance: "", handovers: 1 });
+  });
+
   it("claims and releases of many tasks at once leave each with one holder, and nobody waits in a circle", async () => {
     const tasks = await Promise.all(Array.from({ length: 20 }, () => startTask(store)));
     const rounds = (self: string) =>

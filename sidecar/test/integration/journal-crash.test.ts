@@ -3,7 +3,12 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { migrate, migrationsDirectory } from "../../src/adapters/postgres/migrate.ts";
 import { creationOf, journaled, newTurn } from "../contract/task-store-rows.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
+import { UnflushedTurns } from "../../src/flows/unflushed-turns.ts";
+import { systemClock } from "../../src/adapters/clock/system-clock.ts";
+import { waitFor } from "../support/wait.ts";
 import { openTestRecord, type TestRecord } from "../support/record.ts";
+
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 let postgres: TestPostgres;
 let record: TestRecord;
@@ -33,4 +38,16 @@ it("P4: a message for another instance survives a crash, and one for this instan
   expect(await store.readTurn(wanted.id)).toBeNull();
   const outcome = await store.createTask(creationOf({ id: wanted.id, epoch: 1 }, { turn: wanted }));
   expect(outcome).toMatchObject({ kind: "created" });
+});
+
+it("P7: a message for this instance is put back as soon as the store answers again, so that the same send elsewhere joins it", async () => {
+  const guarded = new UnflushedTurns({ clock: systemClock, log: silent }).guard(record.store);
+  const wanted = newTurn({ dedupeKey: "retried" });
+  await guarded.journal(wanted);
+  await postgres.crash();
+  await expect(guarded.readPulses()).rejects.toMatchObject({ name: "StoreError" });
+  await postgres.start();
+  await waitFor(() => guarded.readPulses(), { message: "the store does not answer" });
+  const again = await record.store.journal(newTurn({ dedupeKey: "retried", instance: "b", self: "b" }));
+  expect(again).toMatchObject({ kind: "joined", turn: { id: wanted.id, state: "dispatched" } });
 });

@@ -59,6 +59,11 @@ class ReadableStore extends MemoryTaskStore {
     return [...this.record.tasks.values()].map((task) => this.record.taskRow(task));
   }
 
+  /** A crash of the server takes the rows of turns of which nothing was flushed yet. */
+  crash(): void {
+    for (const turn of this.record.turns.values()) if (turn.taskId === null) this.record.turns.delete(turn.id);
+  }
+
   /** Turns that have given up the queue. */
   get released(): string[] {
     return [...this.record.turns.values()].flatMap((turn) => (turn.released ? [turn.id] : []));
@@ -68,6 +73,7 @@ class ReadableStore extends MemoryTaskStore {
 export interface FlowInstance {
   context: FlowContext;
   taker: WorkTaker;
+  drain: Drain;
   /** Makes a call of 1.0 as a client does. */
   call(
     method: string,
@@ -130,6 +136,7 @@ export async function startInstance(
   return {
     context,
     taker,
+    drain,
     call: async (method, params, options = {}) => {
       const text = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
       const request = { method: "POST", path: "/", headers: options.headers ?? {} };

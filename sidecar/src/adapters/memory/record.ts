@@ -1,7 +1,7 @@
 import type { Clock } from "../../ports/clock.ts";
-import type { PushConfigRow, TaskRow, TaskView, TurnRow } from "../../ports/task-store.ts";
+import type { NewTurn, PushConfigRow, TaskRow, TaskView, TurnRow } from "../../ports/task-store.ts";
 import { MemoryInstances } from "./instances.ts";
-import { holdsQueue, isLive, type MemoryTask, type MemoryTurn } from "./task-store-rows.ts";
+import { holdsQueue, isLive, type MemoryTask, type MemoryTurn, turnOf } from "./task-store-rows.ts";
 
 /** The rows of the record in memory, and what several methods of the store ask of them. */
 export class MemoryRecord {
@@ -27,6 +27,25 @@ export class MemoryRecord {
 
   liveTurnsOf(taskId: string): MemoryTurn[] {
     return [...this.turns.values()].filter((turn) => turn.taskId === taskId && isLive(turn));
+  }
+
+  /** The turn that holds the dedupe key of a send; one whose window is over gives it up. */
+  sameSend({ tenant, caller, dedupeKey }: NewTurn): MemoryTurn | undefined {
+    if (dedupeKey === null) return undefined;
+    const nowMs = this.clock.monotonicMs();
+    for (const turn of this.turns.values()) {
+      if (turn.dedupeKey !== dedupeKey || turn.tenant !== tenant || turn.caller !== caller) continue;
+      if (turn.expiresAtMs === null || turn.expiresAtMs > nowMs) return turn;
+      turn.dedupeKey = null;
+    }
+    return undefined;
+  }
+
+  /** Puts back a turn that is not there, as its instance holds it; false where it is, or its key is taken. */
+  restore(turn: NewTurn | null | undefined, epoch: number): boolean {
+    if (!turn || this.turns.has(turn.id) || this.sameSend(turn) !== undefined) return false;
+    this.turns.set(turn.id, { ...turnOf(turn, "dispatched"), epoch });
+    return true;
   }
 
   /** The first queued turn becomes journaled where nobody holds the queue. */

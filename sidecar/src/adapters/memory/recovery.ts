@@ -7,7 +7,7 @@ import type {
   InstancePulse,
   RecoveryStore,
 } from "../../ports/recovery-store.ts";
-import type { TurnRow } from "../../ports/task-store.ts";
+import type { NewTurn, TurnRow } from "../../ports/task-store.ts";
 import type { MemoryRecord } from "./record.ts";
 import { endMemoryTurn, holdsQueue, isFinished, isLive, type MemoryTask, type MemoryTurn } from "./task-store-rows.ts";
 
@@ -57,9 +57,10 @@ export class MemoryRecovery implements RecoveryStore {
 
   async beginAttempt(
     turnId: string,
-    owner: { instance: string; epoch: number },
+    owner: { instance: string; epoch: number; turn?: NewTurn | null },
     lost: number,
   ): Promise<TurnRow | null> {
+    this.record.restore(owner.turn, owner.epoch);
     const turn = this.record.turns.get(turnId);
     if (turn === undefined || !this.#isHeld(turn, owner) || !mayHaveRun(turn)) return null;
     if (turn.attempt !== lost && turn.attempt !== lost + 1) return null;

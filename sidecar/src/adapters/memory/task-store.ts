@@ -63,7 +63,7 @@ export class MemoryTaskStore extends MemoryRecovery implements TaskStore {
     if (task === undefined || (task && (task.tenant !== turn.tenant || task.caller !== turn.caller))) {
       return { kind: "no-task" };
     }
-    const same = this.#sameSend(turn);
+    const same = this.record.sameSend(turn);
     if (same !== undefined) return { kind: "joined", turn: this.record.turnRow(same) };
     if (task && turn.purpose === "send" && isFinished(task)) return { kind: "terminal", state: task.state };
     const row = turnOf(turn, this.#firstState(turn, task));
@@ -73,6 +73,10 @@ export class MemoryTaskStore extends MemoryRecovery implements TaskStore {
     }
     this.record.turns.set(row.id, row);
     return { kind: "inserted", turn: this.record.turnRow(row) };
+  }
+
+  async restoreTurns(turns: NewTurn[]): Promise<string[]> {
+    return turns.filter((turn) => this.record.restore(turn, 1)).map(({ id }) => id);
   }
 
   async readTurn(turnId: string): Promise<TurnRow | null> {
@@ -100,9 +104,9 @@ export class MemoryTaskStore extends MemoryRecovery implements TaskStore {
   }
 
   async endTurn(
-    end: TurnEnd & { epoch: number; instance: string; turn?: NewTurn },
+    end: TurnEnd & { epoch: number; instance: string; turn?: NewTurn | null },
   ): Promise<{ kind: "ended"; promoted: string | null } | { kind: "deposed" }> {
-    this.#restore(end.turn, end.epoch);
+    this.record.restore(end.turn, end.epoch);
     const turn = this.record.turns.get(end.turnId);
     if (turn === undefined) return { kind: "deposed" };
     if (turn.taskId !== null) {
@@ -140,7 +144,7 @@ export class MemoryTaskStore extends MemoryRecovery implements TaskStore {
   }
 
   async createTask(creation: TaskCreation): Promise<CreateOutcome> {
-    this.#restore(creation.turn, creation.epoch);
+    this.record.restore(creation.turn, creation.epoch);
     const { task, head, end, snapshot } = creation;
     const turn = this.record.turns.get(creation.turnId);
     const existing = this.record.tasks.get(task.taskId);
@@ -302,17 +306,6 @@ export class MemoryTaskStore extends MemoryRecovery implements TaskStore {
 
   async close(): Promise<void> {}
 
-  #sameSend({ tenant, caller, dedupeKey }: NewTurn): MemoryTurn | undefined {
-    if (dedupeKey === null) return undefined;
-    const nowMs = this.record.clock.monotonicMs();
-    for (const turn of this.record.turns.values()) {
-      if (turn.dedupeKey !== dedupeKey || turn.tenant !== tenant || turn.caller !== caller) continue;
-      if (turn.expiresAtMs === null || turn.expiresAtMs > nowMs) return turn;
-      turn.dedupeKey = null;
-    }
-    return undefined;
-  }
-
   #firstState(turn: NewTurn, task: MemoryTask | null): TurnRow["state"] {
     if (task === null) return turn.instance === turn.self ? "dispatched" : "journaled";
     if (!turn.aside && this.record.liveTurnsOf(task.taskId).some((t) => t.state === "queued" || holdsQueue(t)))
@@ -324,11 +317,6 @@ export class MemoryTaskStore extends MemoryRecovery implements TaskStore {
   #firstInstance(turn: NewTurn, task: MemoryTask): string {
     if (this.record.instances.isAlive(task.owner)) return task.owner;
     return turn.purpose === "call" ? turn.self : "";
-  }
-
-  #restore(turn: NewTurn | undefined, epoch: number): void {
-    if (turn === undefined || this.record.turns.has(turn.id) || this.#sameSend(turn) !== undefined) return;
-    this.record.turns.set(turn.id, { ...turnOf(turn, "dispatched"), epoch });
   }
 
   #settleTurn(taskId: string, epoch: number, { end = null, releases }: { end?: TurnEnd | null; releases?: string }) {

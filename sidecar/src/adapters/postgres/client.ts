@@ -25,7 +25,7 @@ export interface DatabaseOptions {
 const CONNECT_TIMEOUT_MS = 3000;
 
 /** A reply that takes longer is given up: a half-open connection must not hold a slot of the pool for ever. */
-const QUERY_TIMEOUT_MS = 30_000;
+export const QUERY_TIMEOUT_MS = 30_000;
 
 const IDLE_TIMEOUT_MS = 60_000;
 

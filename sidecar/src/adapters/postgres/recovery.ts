@@ -1,24 +1,18 @@
-import { randomUUID } from "node:crypto";
+import { Claims } from "./claims.ts";
 import { Prisma } from "../../generated/client.ts";
-import type { ClaimedTask, ClaimedTurn, ClaimedWork, ClaimRequest, RecoveryStore } from "../../ports/recovery-store.ts";
+import type { RecoveryStore } from "../../ports/recovery-store.ts";
 import { reading, type Scope, untilSettled, writing } from "./scope.ts";
 import { beginAttempt } from "./sql/begin-attempt.ts";
-import { claimTask } from "./sql/claim-task.ts";
-import { claimTasks } from "./sql/claim-tasks.ts";
-import { claimTurns } from "./sql/claim-turns.ts";
-import type { Claimer } from "./sql/claimable.ts";
 import { failOrphans, goneInstances } from "./sql/fail-orphans.ts";
 import { forgetInstances } from "./sql/forget-instances.ts";
 import { liveStates } from "./sql/fragments.ts";
-import { findGone } from "./sql/find-gone.ts";
-import { type Claimed, readClaimedTasks, readClaimedTurns } from "./sql/read-claims.ts";
 import { readPulses } from "./sql/read-pulses.ts";
 import { releaseWork } from "./sql/release-work.ts";
+import { restoreTurn } from "./sql/restore-turn.ts";
 import { sweepInstances } from "./sql/sweep-instances.ts";
 import { sweepTasks } from "./sql/sweep-tasks.ts";
 import { sweepTurns } from "./sql/sweep-turns.ts";
-import { type TaskRecord, taskRowOf } from "./sql/task-columns.ts";
-import { type TurnRecord, turnRowOf } from "./sql/turn-columns.ts";
+import { turnRowOf } from "./sql/turn-columns.ts";
 import { youngestInstance } from "./sql/youngest-instance.ts";
 
 /** Claims, hand-overs and retention in Postgres. */
@@ -29,9 +23,11 @@ export function recoveryStore(scope: Scope): RecoveryStore {
     readPulses: () => reading(() => readPulses(prisma, agent)),
     claimWork: (request) => writing(() => claims.takeWork(request)),
     claimTask: (taskId, claimer) => writing(() => claims.takeTask(taskId, claimer)),
-    beginAttempt: (turnId, owner, lost) =>
+    beginAttempt: (turnId, { turn, ...owner }, lost) =>
       writing(async () => {
-        const [record] = await beginAttempt(prisma, agent, { turnId, ...owner, lost });
+        const begin = () => beginAttempt(prisma, agent, { turnId, ...owner, lost });
+        let [record] = await begin();
+        if (!record && turn && (await restoreTurn(prisma, agent, turn, owner.epoch)) > 0) [record] = await begin();
         return record === undefined ? null : turnRowOf(record);
       }),
     releaseWork: (instance) => writing(() => releaseAll(scope, instance)),
@@ -57,81 +53,6 @@ export function recoveryStore(scope: Scope): RecoveryStore {
         instances: await sweepInstances(prisma, agent, { retentionSeconds, limit }),
       })),
   };
-}
-
-/**
- * Claims leave a receipt in the rows they take, and the rows are read back by it. So a claim whose reply was lost is not
- * lost with it: the next one reads it back as well. Without that its work would be this instance's, with nobody at it.
- */
-class Claims {
-  readonly #scope: Scope;
-  /** Claims that may have taken something and were not read back. */
-  readonly #unread = new Set<string>();
-
-  constructor(scope: Scope) {
-    this.#scope = scope;
-  }
-
-  async takeWork(request: ClaimRequest): Promise<ClaimedWork> {
-    const { prisma, agent, idempotencyWindowSeconds: windowSeconds } = this.#scope;
-    const earlier = [...this.#unread];
-    const nothing = { turns: [], tasks: [] };
-    // What a predecessor leaves at rest is not looked for: that question would be as dear as the claim.
-    const asks = earlier.length === 0 && request.predecessors.length === 0;
-    if (asks && !(await findGone(prisma, agent, request))) return nothing;
-    return this.#withReceipt(earlier, async (receipt) => {
-      const claimer = this.#claimer(request, receipt);
-      const turns = await claimTurns(prisma, claimer, request);
-      const tasks = await claimTasks(prisma, claimer, { request, windowSeconds });
-      return turns + tasks + earlier.length === 0 ? nothing : this.#read(request.self, [...earlier, receipt]);
-    });
-  }
-
-  takeTask(taskId: string, claimer: { self: string; selfPodUid: string }): Promise<ClaimedTask | null> {
-    const { prisma, idempotencyWindowSeconds: windowSeconds } = this.#scope;
-    return this.#withReceipt([], async (receipt) => {
-      const outcome = await untilSettled(`claim task ${taskId}`, () =>
-        claimTask(prisma, this.#claimer(claimer, receipt), { taskId, windowSeconds }),
-      );
-      return outcome === "taken" ? ((await this.#read(claimer.self, [receipt])).tasks[0] ?? null) : null;
-    });
-  }
-
-  /** Whatever fails before the rows were read back leaves its receipt, and those it took along, to the next claim. */
-  async #withReceipt<T>(earlier: string[], claim: (receipt: string) => Promise<T>): Promise<T> {
-    const receipt = randomUUID();
-    for (const taken of earlier) this.#unread.delete(taken);
-    try {
-      return await claim(receipt);
-    } catch (error) {
-      for (const unread of [...earlier, receipt]) this.#unread.add(unread);
-      throw error;
-    }
-  }
-
-  #claimer({ self, selfPodUid }: { self: string; selfPodUid: string }, receipt: string): Claimer {
-    return { agent: this.#scope.agent, self, selfPodUid, receipt };
-  }
-
-  async #read(self: string, receipts: string[]): Promise<ClaimedWork> {
-    const { prisma, agent } = this.#scope;
-    const turns = (await readClaimedTurns(prisma, agent, { self, receipts })).map(claimedTurnOf);
-    const tasks = await readClaimedTasks(prisma, agent, { self, receipts });
-    const turnOf = new Map(turns.map((claimed) => [claimed.turn.taskId, claimed]));
-    return {
-      turns: turns.filter(({ turn }) => turn.taskId === null),
-      tasks: tasks.map((record) => claimedTaskOf(record, turnOf.get(record.taskId) ?? null)),
-    };
-  }
-}
-
-function claimedTurnOf({ claim, ...record }: Claimed<TurnRecord>): ClaimedTurn {
-  const [, before, pod] = claim.split(" ");
-  return { turn: turnRowOf(record), before: before as ClaimedTurn["before"], samePod: pod === "same" };
-}
-
-function claimedTaskOf({ claim, ...record }: Claimed<TaskRecord>, turn: ClaimedTurn | null): ClaimedTask {
-  return { task: taskRowOf(record), turn, samePod: claim.endsWith(" same") };
 }
 
 async function releaseAll(scope: Scope, instance: string): Promise<{ taskIds: string[]; turnIds: string[] }> {

@@ -13,7 +13,7 @@ import {
 import { appendLoosely } from "./append.ts";
 import { reading, type Scope, writing } from "./scope.ts";
 import { countTasks } from "./sql/count-tasks.ts";
-import { type CreationRecord, createTask } from "./sql/create-task.ts";
+import { type CreationRecord, createTask, findCreation } from "./sql/create-task.ts";
 import { listTasks } from "./sql/list-tasks.ts";
 import { readEvents } from "./sql/read-events.ts";
 import { readPositions } from "./sql/read-positions.ts";
@@ -70,10 +70,14 @@ async function create(scope: Scope, creation: TaskCreation): Promise<CreateOutco
   if (record !== "id-taken" && !record.turnExists && turn !== undefined) {
     if ((await restoreTurn(scope.prisma, scope.agent, turn, epoch)) > 0) record = await tryCreate(scope, creation);
   }
-  if (record === "id-taken") return { kind: "id-taken" };
-  if (record.epoch !== null) return { kind: "created", epoch: record.epoch, promoted: null };
-  if (record.mine) return { kind: "created", epoch: epoch + 1, promoted: null };
-  return { kind: record.taken ? "id-taken" : "deposed" };
+  if (record !== "id-taken" && record.epoch !== null) {
+    return { kind: "created", epoch: record.epoch, promoted: null };
+  }
+  // A creation whose reply was lost may have run on, and this one may have waited for it: then it judges by a picture in
+  // which nothing was created yet. A statement of its own sees what is there.
+  const { taken, mine } = await findCreation(scope.prisma, scope.agent, creation);
+  if (mine) return { kind: "created", epoch: epoch + 1, promoted: null };
+  return { kind: taken || record === "id-taken" ? "id-taken" : "deposed" };
 }
 
 /** What two creations of one id run into when neither saw the other: the task's key, or its turn in flight. */
@@ -83,7 +87,7 @@ async function tryCreate(scope: Scope, creation: TaskCreation): Promise<Creation
   const settings = { agent: scope.agent, windowSeconds: scope.idempotencyWindowSeconds };
   try {
     const [record] = await createTask(scope.prisma, settings, creation);
-    return record ?? { epoch: null, mine: false, taken: false, turnExists: false };
+    return record ?? { epoch: null, turnExists: false };
   } catch (error) {
     if (TAKEN_INDEXES.has(violatedIndex(error) ?? "")) return "id-taken";
     throw error;

@@ -6,7 +6,7 @@ import { freeDedupeKey } from "./sql/free-dedupe-key.ts";
 import { journalFollowUp } from "./sql/journal-follow-up.ts";
 import { journalTurn } from "./sql/journal-turn.ts";
 import { lastInstance } from "./sql/last-instance.ts";
-import { readTurnByKey, readTurns } from "./sql/read-turns.ts";
+import { findTurns, readTurnByKey, readTurns } from "./sql/read-turns.ts";
 import { reassignTurn } from "./sql/reassign-turn.ts";
 import { restoreTurn } from "./sql/restore-turn.ts";
 import { takeTurn } from "./sql/take-turn.ts";
@@ -18,6 +18,7 @@ import { reading, type Scope, untilSettled, writing } from "./scope.ts";
 export type TurnStore = Pick<
   TaskStore,
   | "journal"
+  | "restoreTurns"
   | "readTurn"
   | "readTurns"
   | "takeTurn"
@@ -33,6 +34,7 @@ export function turnStore(scope: Scope): TurnStore {
   const { prisma, agent } = scope;
   return {
     journal: (turn) => writing(() => journal(scope, turn)),
+    restoreTurns: (turns) => writing(() => restoreTurns(scope, turns)),
     readTurn: (turnId) =>
       reading(async () => {
         const [record] = await readTurns(prisma, agent, [turnId]);
@@ -120,15 +122,33 @@ function newTurnRow(turn: NewTurn, stored: Partial<TurnRow> & Pick<TurnRow, "sta
   };
 }
 
+async function restoreTurns({ prisma, agent }: Scope, turns: NewTurn[]): Promise<string[]> {
+  const there = new Set(
+    await findTurns(
+      prisma,
+      agent,
+      turns.map(({ id }) => id),
+    ),
+  );
+  const restored: string[] = [];
+  // One by one, on one connection: the others have more to do after a crash.
+  for (const turn of turns) {
+    if (!there.has(turn.id) && (await restoreTurn(prisma, agent, turn, 1)) > 0) restored.push(turn.id);
+  }
+  return restored;
+}
+
 type EndOutcome = Awaited<ReturnType<TaskStore["endTurn"]>>;
 
 async function endTurn(scope: Scope, end: Parameters<TaskStore["endTurn"]>[0]): Promise<EndOutcome> {
   const { prisma, agent, idempotencyWindowSeconds } = scope;
   const attempt = () => endUnboundTurn(prisma, agent, { ...end, windowSeconds: idempotencyWindowSeconds });
   let record = await attempt();
-  if (!record.exists && end.turn !== undefined && (await restoreTurn(prisma, agent, end.turn, end.epoch)) > 0) {
+  if (!record.exists && end.turn && (await restoreTurn(prisma, agent, end.turn, end.epoch)) > 0) {
     record = await attempt();
   }
+  // It may have waited for the same end, whose reply was lost, and judged by a picture of before.
+  if (!record.ended && record.taskId === null && record.exists) record = await attempt();
   if (record.ended) return { kind: "ended", promoted: null };
   if (record.taskId === null) return { kind: "deposed" };
   const outcome = await settleTurn(scope, record.taskId, { epoch: end.epoch, end });

@@ -5,12 +5,16 @@ import { type AppendSettings, eventColumnsOf } from "./append-columns.ts";
 import { instantOf } from "./task-columns.ts";
 import { replyColumnsOf } from "./turn-columns.ts";
 
-/** What a creation did. `mine`: the task is there already, created by this very turn and epoch. */
+/** What a creation did; no epoch: nothing. */
 export interface CreationRecord {
   epoch: number | null;
+  turnExists: boolean;
+}
+
+/** Whether a task has the id (`taken`), and whether this very turn and epoch created it (`mine`). */
+export interface FoundCreation {
   mine: boolean;
   taken: boolean;
-  turnExists: boolean;
 }
 
 /**
@@ -74,11 +78,22 @@ export async function createTask(
     )
     select
       (select epoch from created) as epoch,
+      exists (select 1 from turn where agent = ${agent} and id = ${turnId}) as "turnExists"`;
+}
+
+/** Looks for what a creation would have left. */
+export async function findCreation(
+  prisma: PrismaClient,
+  agent: string,
+  { task: { taskId }, turnId, epoch }: Pick<TaskCreation, "task" | "turnId" | "epoch">,
+): Promise<FoundCreation> {
+  const rows: FoundCreation[] = await prisma.$queryRaw`
+    select
       exists (
         select 1 from turn u join task t on t.agent = u.agent and t.id = u.task_id
-        where u.agent = ${agent} and u.id = ${turnId} and u.task_id = ${task.taskId} and u.first_generation = 1
+        where u.agent = ${agent} and u.id = ${turnId} and u.task_id = ${taskId} and u.first_generation = 1
           and t.epoch = ${epoch}::integer + 1
       ) as mine,
-      exists (select 1 from task where agent = ${agent} and id = ${task.taskId}) as taken,
-      exists (select 1 from turn where agent = ${agent} and id = ${turnId}) as "turnExists"`;
+      exists (select 1 from task where agent = ${agent} and id = ${taskId}) as taken`;
+  return rows[0] ?? { mine: false, taken: false };
 }

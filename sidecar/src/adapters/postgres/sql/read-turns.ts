@@ -6,6 +6,13 @@ export async function readTurns(prisma: PrismaClient, agent: string, ids: string
   return selectTurns(prisma, agent, Prisma.sql`u.id = any(${ids}::text[])`);
 }
 
+/** Which of these turns exist. */
+export async function findTurns(prisma: PrismaClient, agent: string, ids: string[]): Promise<string[]> {
+  const rows: { id: string }[] = await prisma.$queryRaw`
+    select id from turn where agent = ${agent} and id = any(${ids}::text[])`;
+  return rows.map(({ id }) => id);
+}
+
 /** The turn that holds a dedupe key, and whether its window is over. */
 export async function readTurnByKey(
   prisma: PrismaClient,

@@ -1,7 +1,10 @@
-import type { Prisma, PrismaClient } from "../../../generated/client.ts";
+import { Prisma, type PrismaClient } from "../../../generated/client.ts";
 import { liveStates } from "./fragments.ts";
 
-/** One row per task or turn that was given up; `again`: its turns changed while it was waited for, nothing was done. */
+/**
+ * One row per task or turn that was given up; `again`: its turns changed while it was waited for, nothing was done. Without
+ * either id: a turn that had no task may have got one while it was waited for, and this statement does not see it.
+ */
 export interface ReleaseRecord {
   taskId: string | null;
   turnId: string | null;
@@ -26,6 +29,9 @@ export async function releaseWork(
   prisma: PrismaClient,
   { agent, instance, tasks, turns, handsOver }: Release,
 ): Promise<ReleaseRecord[]> {
+  const unbound = Prisma.sql`
+    u.agent = ${agent} and u.instance = ${instance} and u.task_id is null
+      and u.state in ('journaled', 'dispatched') and ${turns}`;
   return prisma.$queryRaw`
     with seen as materialized (
       select t.id, t.queue_version
@@ -47,11 +53,11 @@ export async function releaseWork(
       where not l.again
       for update of u
     ),
+    begun as materialized (
+      select u.id from turn u where ${unbound}
+    ),
     unbound as materialized (
-      select u.id
-      from turn u
-      where u.agent = ${agent} and u.instance = ${instance} and u.task_id is null
-        and u.state in ('journaled', 'dispatched') and ${turns}
+      select u.id from turn u where ${unbound}
       order by u.id
       for update
     ),
@@ -78,5 +84,7 @@ export async function releaseWork(
     union all
     select null, id, false from freed
     union all
-    select id, null, true from locked where again`;
+    select id, null, true from locked where again
+    union all
+    (select null, null, true from begun where id not in (select id from unbound) limit 1)`;
 }
