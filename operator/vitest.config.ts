@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** `unit` needs nothing but Node; `integration` starts its own API server and skips visibly without one. */
+/** `unit` needs nothing but Node; `integration` starts its own Postgres and API server, and skips visibly without the latter. */
 export default defineConfig({
   test: {
     projects: [

@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { isWrite, parseAuditLog } from "./audit-log.ts";
 
 function line(verb: string, objectRef: Record<string, string>): string {
-  const entry = { user: { username: "operator" }, verb, requestURI: "/x", objectRef, responseStatus: { code: 200 } };
+  const answered = { responseStatus: { code: 200 }, stageTimestamp: "2026-01-02T03:04:05.678901Z" };
+  const entry = { user: { username: "operator" }, verb, requestURI: "/x", objectRef, ...answered };
   return `${JSON.stringify(entry)}\n`;
 }
 
@@ -11,6 +12,7 @@ describe("parseAuditLog", () => {
     const log = line("patch", { apiGroup: "apps", resource: "deployments", subresource: "status", name: "a" });
     const [entry] = parseAuditLog(log + line("get", { resource: "pods", namespace: "n" }));
     expect(entry).toMatchObject({ user: "operator", verb: "patch", resource: "apps/deployments/status", status: 200 });
+    expect(entry?.at).toBe(Date.UTC(2026, 0, 2, 3, 4, 5, 678));
   });
 
   it("leaves out a line that is still being written", () => {

@@ -20,6 +20,8 @@ export interface AuditEntry {
   readonly name: string;
   /** HTTP status of the answer. */
   readonly status: number;
+  /** When it was answered, milliseconds since the epoch. */
+  readonly at: number;
 }
 
 const writeVerbs = new Set(["create", "update", "patch", "delete", "deletecollection"]);
@@ -44,6 +46,7 @@ interface RawEntry {
     readonly name?: string;
   };
   readonly responseStatus?: { readonly code?: number };
+  readonly stageTimestamp?: string;
 }
 
 /** Parses the log's lines; an unfinished last line is left out. */
@@ -63,6 +66,7 @@ export function parseAuditLog(text: string): readonly AuditEntry[] {
         namespace: about?.namespace ?? "",
         name: about?.name ?? "",
         status: raw.responseStatus?.code ?? 0,
+        at: Date.parse(raw.stageTimestamp ?? ""),
       };
     });
 }

@@ -250,6 +250,26 @@ describe("conditions", () => {
       "False/PodsRefused",
     ],
     [
+      "a StatefulSet whose last word was that a pod is refused",
+      stampedWorld({
+        workload: workload({ kind: "StatefulSet" }),
+        pods: [pod("a", { injected: "Service" })],
+        failedCreation: { message: "exceeded quota", at: new Date("2026-06-01T00:00:00Z") },
+      }),
+      "Injected",
+      "False/PodsRefused",
+    ],
+    [
+      "a StatefulSet that has created a pod since one was refused",
+      stampedWorld({
+        workload: workload({ kind: "StatefulSet" }),
+        pods: [pod("a", { injected: "Service" })],
+        failedCreation: { message: "exceeded quota", at: new Date("2020-01-01T00:00:00Z") },
+      }),
+      "Injected",
+      "True/AllInjected",
+    ],
+    [
       "a headless Service without portEnv",
       stampedWorld({ services: [service(8080, { headless: true })] }),
       "TrafficRouted",

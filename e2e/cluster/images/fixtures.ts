@@ -80,15 +80,19 @@ export async function agentImage(settings: {
   };
 }
 
-/** Starts a server in /data, which a pod may mount; trusts everybody, listens everywhere. */
+/**
+ * Starts a server in /data, which a pod may mount; trusts everybody, listens everywhere. It takes the variables of the image
+ * that most people run, so that it can stand in for that one.
+ */
 function postgresStartScript(binFolder: string): string {
   return [
     "#!/bin/sh",
     "set -e",
-    `export PATH=${binFolder}:$PATH PGDATA=/data/postgres`,
+    `export PATH=${binFolder}:$PATH PGDATA=\${PGDATA:-/data/postgres}`,
     'if [ ! -s "$PGDATA/PG_VERSION" ]; then',
-    "  initdb --username=postgres --auth=trust --encoding=UTF8 --locale=C --no-sync > /dev/null",
+    `  initdb --username="\${POSTGRES_USER:-postgres}" --auth=trust --encoding=UTF8 --locale=C --no-sync > /dev/null`,
     '  echo "host all all all trust" >> "$PGDATA/pg_hba.conf"',
+    '  if [ -n "$POSTGRES_DB" ]; then echo "create database $POSTGRES_DB" | postgres --single -D "$PGDATA" postgres; fi',
     "fi",
     "# A server that was killed leaves this behind; no other one shares the volume.",
     'rm -f "$PGDATA/postmaster.pid"',

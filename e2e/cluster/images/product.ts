@@ -1,6 +1,6 @@
 // The product's own images, packed from what `npm run build` has written. The Dockerfiles make the same for users.
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Image } from "./archive.ts";
 import { baseEntries, folderEntries } from "./root-file-system.ts";
@@ -8,10 +8,21 @@ import type { TarEntry } from "./tar.ts";
 
 const repository = resolve(import.meta.dirname, "../../..");
 
-/** Names that scenarios give to the chart and to the operator. */
+/** The version that the chart installs where nobody says another. */
+function chartVersion(): string {
+  const chart = readFileSync(join(repository, "charts", "durable-agent", "Chart.yaml"), "utf8");
+  const version = /^appVersion: "(?<version>[^"]+)"$/m.exec(chart)?.groups?.version;
+  if (version === undefined) throw new Error("Chart.yaml has no appVersion");
+  return version;
+}
+
+/** Where the images of the cluster are, as `$IMAGES` of the documented commands. */
+export const imageRegistry = "localhost";
+
+/** The images as the chart's defaults and the documented commands call them. */
 export const productImageNames = {
-  sidecar: "localhost/durable-agent-sidecar:test",
-  operator: "localhost/durable-agent-operator:test",
+  sidecar: `${imageRegistry}/durable-agent-sidecar:${chartVersion()}`,
+  operator: `${imageRegistry}/durable-agent-operator:${chartVersion()}`,
 } as const;
 
 /** Packs `room`'s dist folder; throws with the command to run when it has not been built. */

@@ -49,11 +49,13 @@ export function folderEntries(folder: string, target: string): readonly TarEntry
 
 /** Accounts, a place for temporary files, name resolution: what programs expect of any system. */
 export function baseEntries(): readonly TarEntry[] {
-  const accounts = "root:x:0:0:root:/:/bin/sh\nagent:x:1000:1000:agent:/tmp:/bin/sh\n";
+  // A database server asks who it is; 70 is the user that the chart runs its own with.
+  const accounts =
+    "root:x:0:0:root:/:/bin/sh\nagent:x:1000:1000:agent:/tmp:/bin/sh\npostgres:x:70:70:postgres:/tmp:/bin/sh\n";
   return [
     { kind: "directory", path: "tmp", mode: 0o1777 },
     { kind: "data", path: "etc/passwd", data: Buffer.from(accounts) },
-    { kind: "data", path: "etc/group", data: Buffer.from("root:x:0:\nagent:x:1000:\n") },
+    { kind: "data", path: "etc/group", data: Buffer.from("root:x:0:\nagent:x:1000:\npostgres:x:70:\n") },
     { kind: "data", path: "etc/nsswitch.conf", data: Buffer.from("hosts: files dns\n") },
   ];
 }

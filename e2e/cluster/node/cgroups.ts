@@ -2,7 +2,16 @@
 // nothing of it is left when the node is gone. Works with version 1 (one hierarchy per controller, also next to an empty
 // version 2 tree) and with version 2.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -25,6 +34,18 @@ function hierarchies(): readonly Hierarchy[] {
     if (type === "cgroup") return { path, kind: "version 1" };
     return { path, kind: hasVersion1 ? "empty version 2 beside version 1" : "version 2" };
   });
+}
+
+/** Why no group can be created here; undefined: it can. */
+export function cgroupObstacle(): string | undefined {
+  const found = hierarchies();
+  if (found.length === 0) return "no control groups below /sys/fs/cgroup";
+  try {
+    for (const { path } of found) accessSync(path, constants.W_OK);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 /** With version 2 a controller works in a group only if every group above hands it down. */

@@ -6,14 +6,17 @@ import { installOperator } from "./support/installation.ts";
 import { startLoad } from "./support/load.ts";
 import { describeAgent } from "./support/scenario.ts";
 
-// Before it is protected, only an agent that goes on serving after SIGTERM fails no request of a rollout.
+// Before it is protected, only an agent that goes on serving after SIGTERM fails no request of a rollout, and no stream that
+// is shorter than its grace.
 describeAgent("a DurableAgent comes, changes and goes under load", { obeysSignals: false }, (agent) => {
   it("K1: all pods of a running Deployment are injected, its traffic is routed, and no request fails", async () => {
-    const load = startLoad(agent().endpoint, { streams: 0 });
+    const load = startLoad(agent().endpoint, { isMixed: true });
     await agent().protect();
     const report = await load.stop();
     expect(report.failures).toEqual([]);
+    expect(report.orphaned).toBe(0);
     expect(report.calls).toBeGreaterThan(50);
+    expect(report.streams).toBeGreaterThan(5);
     const pods = await agent().pods();
     expect(pods).toHaveLength(2);
     expect(pods.every(isInjected)).toBe(true);
@@ -29,7 +32,7 @@ describeAgent("a DurableAgent comes, changes and goes under load", { obeysSignal
   });
 
   it("K17: an undone rollout is done again, and no request fails", async () => {
-    const load = startLoad(agent().endpoint);
+    const load = startLoad(agent().endpoint, { isMixed: true });
     await agent().kubectl("rollout", "undo", agent().resource, "--to-revision=1");
     await waitUntil("the stamp to be back", async () => {
       const template = await agent().kubectl("get", agent().resource, "-o", "jsonpath={.spec.template.metadata}");
@@ -53,7 +56,7 @@ describeAgent("a DurableAgent comes, changes and goes under load", { obeysSignal
   });
 
   it("K11: deleting the DurableAgent leaves the Deployment as it was, and no request fails", async () => {
-    const load = startLoad(agent().endpoint, { streams: 0 });
+    const load = startLoad(agent().endpoint, { isMixed: true });
     await agent().kubectl("delete", "durableagent", agent().name, "--timeout=120s");
     await waitUntil("pods without a sidecar", async () => {
       const pods = await agent().pods();

@@ -3,7 +3,8 @@ import { waitUntil } from "../node/wait.ts";
 import { rpcPath, sidecarPort } from "./support/agent-under-test.ts";
 import { clusterAccess, openPodProxy, type PodProxy } from "./support/cluster-access.ts";
 import { call, converse, follow } from "./support/conversation.ts";
-import { countedTo } from "./support/load.ts";
+import { startCheckedStreams } from "./support/checked-streams.ts";
+import { countedTo, startLoad } from "./support/load.ts";
 import { describeAgent } from "./support/scenario.ts";
 
 interface Task {
@@ -30,10 +31,21 @@ describeAgent("a pod is lost in mid-turn", { isProtected: true }, (agent) => {
       return read.kind === "result" && read.result.status.state === "TASK_STATE_WORKING";
     });
     const followed = follow(taskId, agent().endpoint);
+    // Calls that are never repeated fail with the pod that answers them; everything else has to come through.
+    const load = startLoad(agent().endpoint, { callsPerSecond: 0 });
+    const checked = await startCheckedStreams(agent());
+    await waitUntil("streams on the pod", async () => (await agent().executions([owner])).length > 5);
     await agent().kubectl("delete", "pod", name, "--force", "--grace-period=0");
+    await agent().waitForRollout();
     const outcome = await running;
     expect(outcome).toMatchObject({ taskId, problems: [], state: "TASK_STATE_COMPLETED", text: countedTo(80) });
     expect(outcome.connections).toBeGreaterThan(1);
     expect(await followed).toMatchObject({ problems: [], state: "TASK_STATE_COMPLETED", text: countedTo(80) });
+    const report = await load.stop();
+    expect(report.failures).toEqual([]);
+    expect(report.resumed).toBeGreaterThan(0);
+    const { violations, streams } = await checked.stop();
+    expect(violations).toEqual([]);
+    expect(streams).toBeGreaterThan(3);
   });
 });

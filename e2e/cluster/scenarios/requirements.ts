@@ -62,6 +62,11 @@ export const requirements = [
     id: "K19",
     behaviour: "an operator with nothing to do takes less than 120 MB and 1 % of a core",
   },
+  {
+    id: "K20",
+    behaviour: "the documented commands lead from nothing to a protected agent, through an upgrade, and back",
+  },
+  { id: "K21", behaviour: "dev.enabled alone brings everything that an agent's protection needs" },
 ] as const satisfies readonly Requirement[];
 
 /** Id of a requirement. */

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import type { AgentUnderTest } from "./support/agent-under-test.ts";
 import { apply, kubectl } from "./support/cluster-access.ts";
+import { startCheckedStreams } from "./support/checked-streams.ts";
 import { type LoadReport, startLoad } from "./support/load.ts";
 import { describeAgent } from "./support/scenario.ts";
 import { systemNamespace } from "./support/stores.ts";
@@ -36,9 +37,14 @@ function disruptionBudget(agent: AgentUnderTest): string {
 describeAgent("pods are replaced on purpose, under load", { isProtected: true }, (agent) => {
   it("K4: a rolling restart fails no request and no task, and loses, repeats and reorders no event", async () => {
     const load = startLoad(agent().endpoint);
+    const checked = await startCheckedStreams(agent());
     await agent().kubectl("rollout", "restart", agent().resource);
     await agent().waitForRollout();
     expectUnharmed(await load.stop());
+    const { violations, streams, tasks } = await checked.stop();
+    expect(violations).toEqual([]);
+    expect(streams).toBeGreaterThan(3);
+    expect(tasks).toBeGreaterThan(50);
   });
 
   it("K5: scaling to 5 and to 1 does neither", async () => {

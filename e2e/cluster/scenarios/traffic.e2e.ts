@@ -29,7 +29,7 @@ describeAgent("a Service names the port by its number", { targetPort: "number", 
     await agent().kubectl("get", "service", agent().name, "-o", "jsonpath={.spec.ports[0].targetPort}");
 
   it("K10: the Service is led to the sidecar's port and back, and no request fails", async () => {
-    const load = startLoad(agent().endpoint, { streams: 0 });
+    const load = startLoad(agent().endpoint, { isMixed: true });
     await agent().protect();
     expect(await targetPort()).toBe("durable-a2a");
     expect(await converse("count 5", agent().endpoint)).toMatchObject(completed);

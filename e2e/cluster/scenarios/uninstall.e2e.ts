@@ -11,8 +11,14 @@ describeAgent("the chart is removed first", { isProtected: true, obeysSignals: f
     if (clusterAccess !== undefined) await installOperator(requireCluster());
   });
 
+  const revision = async (): Promise<number> => {
+    const path = "jsonpath={.metadata.annotations.deployment\\.kubernetes\\.io/revision}";
+    return Number(await agent().kubectl("get", agent().resource, "-o", path));
+  };
+
   it("K15: workloads run on without sidecars, no request fails, and the resources can be deleted", async () => {
-    const load = startLoad(agent().endpoint, { streams: 0 });
+    const before = await revision();
+    const load = startLoad(agent().endpoint, { isMixed: true });
     await uninstallOperator(requireCluster());
     await waitUntil("pods without a sidecar", async () => {
       const pods = await agent().pods();
@@ -20,6 +26,8 @@ describeAgent("the chart is removed first", { isProtected: true, obeysSignals: f
     });
     await agent().waitForRollout();
     expect((await load.stop()).failures).toEqual([]);
+    // One rollout: no operator has stamped again what was just restored.
+    expect(await revision()).toBe(before + 1);
     await agent().kubectl("delete", "durableagent", agent().name, "--timeout=20s");
   });
 });

@@ -1,7 +1,8 @@
 // Builds the cluster's programs into the cache folder (see catalog.ts), or tells what is missing for that.
 //
-//   node e2e/cluster/tools/build.ts [--rung 1|2|3] [--only name,name] [--jobs N] [--budget SECONDS] [--list]
+//   node e2e/cluster/tools/build.ts [--rung 1|2|3|usable] [--only name,name] [--jobs N] [--budget SECONDS] [--list]
 //
+// "usable" is rung 2 where this machine can run a node, else rung 1.
 // Runs at the lowest priority. A program whose stamp fits go.mod is left alone, so a second run takes no time; a run
 // that was ended by its budget leaves Go's own cache behind, so the next one goes on where it stopped.
 
@@ -20,6 +21,7 @@ import {
   stampOf,
   systemTools,
 } from "./catalog.ts";
+import { nodeObstacle } from "../node/machine.ts";
 import { findGoTool, findSystemTool, toolsOfRung } from "./locate.ts";
 import { unpackSystemTool } from "./packages.ts";
 import { isInPath } from "./search-path.ts";
@@ -107,6 +109,12 @@ async function buildGoTools(wanted: readonly GoTool[], options: BuildOptions): P
   }
   for (const tool of missing) {
     const startedAt = Date.now();
+    if (startedAt >= options.deadline) {
+      console.error(
+        `cluster-tools: no time left to build ${tool.name}; \`make cluster-tools\` takes all the time it needs.`,
+      );
+      return exitBudgetUsed;
+    }
     const result = await buildTool(tool, options);
     if (result === "budget") {
       console.error(`cluster-tools: the budget is used up while building ${tool.name}; run the same command again.`);
@@ -124,8 +132,9 @@ async function buildGoTools(wanted: readonly GoTool[], options: BuildOptions): P
 }
 
 function rungNamed(text: string): Rung {
+  if (text === "usable") return nodeObstacle(process.env) === undefined ? 2 : 1;
   const rung = ([1, 2, 3] as const).find((candidate) => String(candidate) === text);
-  if (rung === undefined) throw new Error(`--rung ${text}: there are rungs 1, 2 and 3`);
+  if (rung === undefined) throw new Error(`--rung ${text}: there are rungs 1, 2 and 3, and "usable"`);
   return rung;
 }
 

@@ -7,6 +7,7 @@ import type { DurableAgent, DurableAgentStatus } from "@durable-agent/crds/durab
 import type { KubernetesObject, Pod, Workload } from "../kubernetes/objects.ts";
 import type { Cluster, ObjectCache } from "../ports/cluster.ts";
 import type { EventRecorder } from "../ports/probes.ts";
+import { passesByItself } from "../reconcile/conditions.ts";
 import { planReconcile } from "../reconcile/plan.ts";
 import { isRolledOut, readStamp } from "../reconcile/workload-state.ts";
 import type { Action, World } from "../reconcile/world.ts";
@@ -113,8 +114,9 @@ function report(events: EventRecorder, { agent, workload }: World, action: Actio
       const ready = findReady(action.status);
       const before = findReady(agent.status);
       if (ready === undefined || (ready.status === before?.status && ready.reason === before.reason)) return;
-      const type =
-        ready.status === "True" || ready.reason === "RollingOut" || ready.reason === "Deleting" ? "Normal" : "Warning";
+      // Nobody has been asked yet: that is no news, and the answer will be.
+      if (ready.status === "Unknown") return;
+      const type = ready.status === "True" || passesByItself(ready.reason) ? "Normal" : "Warning";
       events.record(about, { type, reason: ready.reason, message: ready.message });
       return;
     }

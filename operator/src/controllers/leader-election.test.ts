@@ -72,6 +72,18 @@ describe("the election", () => {
     expect([leader.isLeading(), thief.isLeading()]).toEqual([false, true]);
   });
 
+  test("L4: who takes a Lease away leads only when its former holder has stopped, however late that looks", async () => {
+    const cluster = createMemoryCluster();
+    // It looks rarely, so it goes on for a while after the Lease was taken.
+    const leader = stand(cluster, "a", { leaseMs: 1_000, renewDeadlineMs: 800, retryMs: 600 });
+    await leader.elected;
+    const takenAt = performance.now();
+    const thief = stand(cluster, "b", { preempt: true });
+    await thief.elected;
+    expect(leader.isLeading()).toBe(false);
+    expect(performance.now() - takenAt).toBeGreaterThanOrEqual(1_000);
+  });
+
   test("L3: a leader that stops is followed at once", async () => {
     const cluster = createMemoryCluster();
     const leader = stand(cluster, "a", { leaseMs: 10_000, renewDeadlineMs: 8_000 });

@@ -4,6 +4,7 @@
  * L1 A Lease is taken over only when its record has not changed for its whole duration on this replica's own clock, so
  * clocks that differ elect nobody twice. L2 A leader that could not renew for `renewDeadlineMs`, which is shorter than
  * the lease, has lost: it stops before another one can start. L3 A leader that stops gives the Lease back at once.
+ * L4 Who takes a Lease away from its holder leads only when that lease is over: until then the holder may not have noticed.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { type Lease, leases } from "../kubernetes/resource-types.ts";
@@ -40,7 +41,7 @@ export function standForElection(options: LeaderElectionOptions): Candidacy {
   const abort = new AbortController();
   const elected = Promise.withResolvers<void>();
   const lost = Promise.withResolvers<void>();
-  const state: State = { leading: false, holder: "", seen: "", seenAt: 0, attempt: Promise.resolve() };
+  const state: State = { leading: false, notBefore: 0, holder: "", seen: "", seenAt: 0, attempt: Promise.resolve() };
   const loop = campaign(options, state, abort.signal, { elected: elected.resolve, lost: lost.resolve });
   return {
     elected: elected.promise,
@@ -60,6 +61,8 @@ export function standForElection(options: LeaderElectionOptions): Candidacy {
 
 interface State {
   leading: boolean;
+  /** When the last one from whom the Lease was taken has surely stopped, on the monotonic clock. */
+  notBefore: number;
   /** The last holder that was told of. */
   holder: string;
   /** The last record read and when it was first read, on the monotonic clock. */
@@ -87,7 +90,7 @@ async function campaign(
     });
     if (held === true) {
       renewedAt = sentAt;
-      if (!state.leading) {
+      if (!state.leading && performance.now() >= state.notBefore) {
         state.leading = true;
         report.elected();
       }
@@ -128,6 +131,7 @@ async function acquireOrRenew(options: LeaderElectionOptions, state: State): Pro
     return false;
   }
   await cluster.replace(leases, { metadata: observed.metadata, ...record(options, observed) } as Lease);
+  if (!mine && !free) state.notBefore = performance.now() + (spec.leaseDurationSeconds ?? 0) * 1000;
   return true;
 }
 

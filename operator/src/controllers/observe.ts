@@ -1,13 +1,23 @@
 /** Reads the world around one DurableAgent. What a decision hangs on is read from the server, not from a copy. */
 import { randomBytes } from "node:crypto";
 import type { DurableAgent } from "@durable-agent/crds/durable-agent";
-import type { Pod, Secret, Workload } from "../kubernetes/objects.ts";
-import { durableAgents, networkPolicies, pods, secrets, services, workloadType } from "../kubernetes/resource-types.ts";
+import type { KubernetesObject, Pod, Secret, Workload } from "../kubernetes/objects.ts";
+import {
+  durableAgents,
+  events,
+  networkPolicies,
+  pods,
+  secrets,
+  services,
+  workloadType,
+} from "../kubernetes/resource-types.ts";
+import { isLeaving } from "../kubernetes/sidecar-facts.ts";
 import { credentialSecretNames } from "../kubernetes/secret-keys.ts";
 import type { Cluster } from "../ports/cluster.ts";
 import { ownSecretName } from "../reconcile/names.ts";
 import type { OperatorCredentials } from "../reconcile/own-secret.ts";
-import { serviceSelects } from "../reconcile/selection.ts";
+import { selectorMatches, serviceSelects } from "../reconcile/selection.ts";
+import type { CreationFailure } from "../reconcile/workload-state.ts";
 import type { World } from "../reconcile/world.ts";
 import type { StoreFindings } from "./store-watch.ts";
 
@@ -44,21 +54,23 @@ export async function observe(
       serviceSelects(service.spec.selector, workload?.spec.template.metadata?.labels),
   );
   const { store, relay, tasks } = observer.findings(agent);
+  const seen = await listPods(
+    cluster,
+    namespace,
+    workload,
+    relevant.map((service) => service.spec.selector ?? {}),
+  );
   return {
     agent,
     workload,
+    failedCreation: await findFailedCreation(cluster, workload, seen),
     rivals: siblings.filter(
       (other) =>
         other.metadata.uid !== agent.metadata.uid &&
         other.spec.workload.kind === kind &&
         other.spec.workload.name === name,
     ),
-    pods: await listPods(
-      cluster,
-      namespace,
-      workload,
-      relevant.map((service) => service.spec.selector ?? {}),
-    ),
+    pods: seen,
     services: allServices,
     networkPolicies: policies,
     secrets: byName(held.filter((secret) => secret !== undefined)),
@@ -70,6 +82,30 @@ export async function observe(
     sidecarVersion: observer.sidecarVersion,
     now: new Date(),
   };
+}
+
+/** Only Events tell that a StatefulSet cannot create its pods; they are read while pods are missing. */
+async function findFailedCreation(
+  cluster: Cluster,
+  workload: Workload | undefined,
+  seen: Pod[],
+): Promise<CreationFailure | undefined> {
+  if (workload?.kind !== "StatefulSet") return undefined;
+  const { uid = "", namespace = "" } = workload.metadata;
+  const own = seen.filter((pod) => !isLeaving(pod) && selectorMatches(workload.spec.selector, pod.metadata.labels));
+  if (own.length >= (workload.spec.replicas ?? 1)) return undefined;
+  const fieldSelector = `involvedObject.uid=${uid},reason=FailedCreate`;
+  const told = (await cluster.list(events, { namespace, fieldSelector })) as FailedCreate[];
+  const failures = told.map(({ message = "", lastTimestamp, metadata }) => ({
+    message,
+    at: new Date(lastTimestamp ?? metadata.creationTimestamp ?? 0),
+  }));
+  return failures.toSorted((one, other) => other.at.getTime() - one.at.getTime())[0];
+}
+
+interface FailedCreate extends KubernetesObject {
+  message?: string;
+  lastTimestamp?: string | null;
 }
 
 /** Pods by the workload's selector and by those of its Services, each once. */

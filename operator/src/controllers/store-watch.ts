@@ -111,7 +111,7 @@ async function inspectStore(
   }
   return {
     store: { status: "True", reason: "Connected", message: "the database answered and has the right schema" },
-    tasks: report.counts.get(options.agentKey(agent)) ?? noTasks,
+    tasks: report.counts === undefined ? undefined : (report.counts.get(options.agentKey(agent)) ?? noTasks),
   };
 }
 

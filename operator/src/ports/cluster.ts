@@ -33,10 +33,10 @@ export class ClusterError extends Error {
 export interface Cluster {
   /** The object, or undefined when there is none. */
   read<T extends KubernetesObject>(type: ResourceType<T>, reference: ObjectReference): Promise<T | undefined>;
-  /** All objects of a namespace, or of all namespaces, that the label selector matches. */
+  /** All objects of a namespace, or of all namespaces, that the selectors match. */
   list<T extends KubernetesObject>(
     type: ResourceType<T>,
-    selection: { namespace?: string; labelSelector?: string },
+    selection: { namespace?: string; labelSelector?: string; fieldSelector?: string },
   ): Promise<T[]>;
   /** Server-side apply under the operator's field manager, taking over fields that others set. */
   apply<T extends KubernetesObject>(

@@ -11,9 +11,9 @@ export interface StoreAddress {
 /** Counts of one agent's tasks. */
 export type TaskCounts = NonNullable<DurableAgentStatus["tasks"]>;
 
-/** What a database said. Counts are by AGENT_KEY. */
+/** What a database said. Counts are by AGENT_KEY; undefined: there are too many rows to count in time. */
 export type StoreReport =
-  | { kind: "ready"; counts: Map<string, TaskCounts> }
+  | { kind: "ready"; counts: Map<string, TaskCounts> | undefined }
   | { kind: "unreachable"; message: string }
   | { kind: "migrationFailed"; message: string };
 

@@ -42,6 +42,13 @@ export function markConditions(
   });
 }
 
+const passingReasons: ReadonlySet<string> = new Set<ConditionReason>(["RollingOut", "WaitingForPods", "Deleting"]);
+
+/** Whether a reason for not being ready goes away without anybody doing anything. */
+export function passesByItself(reason: string): boolean {
+  return passingReasons.has(reason);
+}
+
 /** RFC 3339 in whole seconds, as metav1.Time is stored. */
 export function formatTime(time: Date): string {
   return `${time.toISOString().slice(0, 19)}Z`;

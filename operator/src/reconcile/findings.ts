@@ -13,13 +13,18 @@ import type { World } from "./world.ts";
 type Clear = Extract<Assessment, { kind: "clear" }>;
 
 /** Injected: do the workload's pods run with sidecars? */
-export function describeInjection(assessment: Assessment, census: PodCensus, missing: Finding | undefined): Finding {
+export function describeInjection(
+  { failedCreation }: Pick<World, "failedCreation">,
+  assessment: Assessment,
+  seen: { census: PodCensus; missing: Finding | undefined },
+): Finding {
+  const { census, missing } = seen;
   if (assessment.kind === "blocked") return no(assessment.reason, assessment.message);
   if (missing !== undefined) return missing;
   const { workload } = assessment;
   const { running, injected, missed } = census;
   const counted = `${injected.length} of ${running.length} pods run with a sidecar`;
-  const failure = findCreationFailure(workload);
+  const failure = findCreationFailure(workload, census, failedCreation);
   if (failure !== undefined) return no("PodsRefused", failure);
   if (missed.length > 0) {
     const names = missed

@@ -47,7 +47,7 @@ function planPresence(world: World): Plan {
   const status = buildStatus(world, census, {
     assessment,
     findings: {
-      Injected: describeInjection(assessment, census, lacking),
+      Injected: describeInjection(world, assessment, { census, missing: lacking }),
       TrafficRouted: describeTraffic(world, assessment, census),
       StoreReady: store,
       RelayReady: describeRelay(world),
@@ -66,7 +66,10 @@ function planPresence(world: World): Plan {
     actions.push({ kind: "removeFinalizer" });
   }
   if (!touches) actions.push(...statusWrites);
-  const complete = census.injected.length === census.running.length && census.missed.length === 0;
+  // Pods that are missing may be refused, and for a StatefulSet only Events say so, which are not watched.
+  const wanted = touches ? (assessment.workload.spec.replicas ?? 1) : 0;
+  const complete =
+    census.running.length >= wanted && census.injected.length === census.running.length && census.missed.length === 0;
   const awaitsUpgrade = !world.upgradeSlotFree && stamped?.sidecarVersion !== world.sidecarVersion;
   const settled = lacking === undefined && complete && !awaitsUpgrade;
   return settled ? { actions } : { actions, requeueAfterMs: settleMs };

@@ -64,8 +64,24 @@ export function takeCensus(pods: Pod[], agent: DurableAgent): PodCensus {
   };
 }
 
-/** Why the workload's pods cannot be created, if it says so. */
-export function findCreationFailure(workload: Workload): string | undefined {
+/** A pod that was not created. */
+export interface CreationFailure {
+  message: string;
+  at: Date;
+}
+
+/**
+ * Why the workload's pods cannot be created. A Deployment says so in its status. A StatefulSet only has Events, and one of
+ * them holds as long as no pod was created after it.
+ */
+export function findCreationFailure(
+  workload: Workload,
+  { running }: PodCensus,
+  failed: CreationFailure | undefined,
+): string | undefined {
   const failure = workload.status?.conditions?.find((condition) => condition.type === "ReplicaFailure");
-  return failure?.status === "True" ? (failure.message ?? failure.reason ?? "pods cannot be created") : undefined;
+  if (failure?.status === "True") return failure.message ?? failure.reason ?? "pods cannot be created";
+  if (failed === undefined || running.length >= (workload.spec.replicas ?? 1)) return undefined;
+  const createdAt = running.map(({ metadata }) => Date.parse(metadata.creationTimestamp ?? ""));
+  return createdAt.every((at) => at <= failed.at.getTime()) ? failed.message : undefined;
 }

@@ -4,7 +4,7 @@ import type { NetworkPolicy, Pod, Secret, Service, Workload } from "../kubernete
 import type { Finding } from "./conditions.ts";
 import type { OperatorCredentials } from "./own-secret.ts";
 import type { ServiceStep } from "./traffic.ts";
-import type { Stamp } from "./workload-state.ts";
+import type { CreationFailure, Stamp } from "./workload-state.ts";
 
 /** One moment of the cluster, around one DurableAgent. */
 export interface World {
@@ -14,6 +14,8 @@ export interface World {
   rivals: DurableAgent[];
   /** Pods that the workload's or one of its Services' selectors matches. */
   pods: Pod[];
+  /** What the StatefulSet's controller last said about a pod that it could not create; undefined: nothing. */
+  failedCreation?: CreationFailure | undefined;
   /** All Services of the namespace. */
   services: Service[];
   /** All NetworkPolicies of the namespace. */

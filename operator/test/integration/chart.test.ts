@@ -17,8 +17,13 @@ const chart = fileURLToPath(new URL("../../../charts/durable-agent/", import.met
 const valueFiles = ["values.yaml", "values-ha.yaml", ...readdirSync(`${chart}ci`).map((file) => `ci/${file}`)];
 
 interface Rendered extends KubernetesObject {
-  spec?: { template?: { spec?: PodSpecJson }; maxUnavailable?: number };
-  webhooks?: { name: string; failurePolicy: string; clientConfig: { service: { path: string }; caBundle?: string } }[];
+  spec?: { template?: { spec?: PodSpecJson }; replicas?: number; maxUnavailable?: number };
+  webhooks?: {
+    name: string;
+    failurePolicy: string;
+    namespaceSelector: object;
+    clientConfig: { service: { path: string }; caBundle?: string };
+  }[];
   data?: unknown;
   rules?: { resources: string[]; verbs: string[] }[];
 }
@@ -75,6 +80,23 @@ describe.skipIf(located.kind === "missing")(`the chart${title}`, () => {
     expect(webhooks.map(({ clientConfig }) => clientConfig.caBundle)).toEqual([undefined, undefined]);
     expect(webhooks.map(({ clientConfig }) => clientConfig.service.path)).toEqual(Object.values(webhookPaths));
     expect(webhooks.map(({ failurePolicy }) => failurePolicy)).toEqual(["Fail", "Ignore"]);
+  });
+
+  test("never selects pods or Services of its own namespace, or of kube-system", async () => {
+    const selectors = (await render())
+      .flatMap((object) => object.webhooks ?? [])
+      .map((webhook) => webhook.namespaceSelector);
+    const elsewhere = [
+      { key: "kubernetes.io/metadata.name", operator: "NotIn", values: [install.namespace, "kube-system"] },
+    ];
+    expect(selectors).toEqual([{ matchExpressions: elsewhere }, { matchExpressions: elsewhere }]);
+  });
+
+  test("with values-ha.yaml has two replicas, of which a drain takes one at a time", async () => {
+    const objects = await render("-f", `${chart}values-ha.yaml`);
+    const operator = objects.find(({ kind }) => kind === "Deployment");
+    expect(operator?.spec?.replicas).toBe(2);
+    expect(objects.find(({ kind }) => kind === "PodDisruptionBudget")?.spec?.maxUnavailable).toBe(1);
   });
 
   test("tells the operator nothing that it does not know", async () => {

@@ -5,12 +5,13 @@ import { isWrite } from "../../../e2e/cluster/audit-log.ts";
 import { hasSidecar } from "../../src/kubernetes/sidecar-facts.ts";
 import { deployments, durableAgents, events, pods, secrets, services } from "../../src/kubernetes/resource-types.ts";
 import type { KubernetesObject, Pod, Service, Workload } from "../../src/kubernetes/objects.ts";
-import { parseAllDocuments } from "yaml";
+import { parseAllDocuments, stringify } from "yaml";
 import { deployment, durableAgentFor, service } from "../support/agent-workloads.ts";
 import {
   eventually,
   locateOperatorCluster,
   type OperatorCluster,
+  operatorUser,
   playKubelet,
   type RunningOperator,
   renderChart,
@@ -77,6 +78,14 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
     );
   });
 
+  test("nothing that went well is told as a warning", async () => {
+    const told = await cluster.admin.list(events, { namespace });
+    const warnings = (told as EventJson[])
+      .filter(({ type, source }) => type === "Warning" && source?.component === "durable-agent-operator")
+      .map(({ reason, message }) => `${reason}: ${message}`);
+    expect(warnings).toEqual([]);
+  });
+
   test("the sidecar's credentials are in a Secret that belongs to the DurableAgent", async () => {
     const secret = await cluster.admin.read(secrets, { name: "durable-agent-researcher", namespace });
     expect(Object.keys(secret?.data ?? {}).toSorted()).toEqual(["database-url", "nats-url", "secret-key"]);
@@ -84,10 +93,22 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
     expect(secret?.metadata.ownerReferences?.[0]).toMatchObject({ kind: "DurableAgent", name: "researcher" });
   });
 
+  test("a pod that missed its sidecar is evicted when it is a minute old, where that is asked for: it is made here", async () => {
+    await cluster.apply(deployment("keeper", { replicas: 1 }), durableAgentFor("keeper", { replaceUninjected: true }));
+    await becomesReady("keeper");
+    await cluster.apply(loosePod("missed", undefined, { app: "keeper" }));
+    await cluster.kubectl(["label", "pod", "missed", "-n", namespace, `${LABELS.agent}=keeper`]);
+    await eventually(
+      () => readAgent("keeper"),
+      (agent) => conditionOf(agent, "Injected") === "False/UninjectedPods",
+      "the pod is reported",
+    );
+  });
+
   test("looking again at a world that is in order writes nothing", async () => {
     const writes = async (): Promise<string[]> =>
       (await cluster.operatorRequests())
-        .filter((entry) => isWrite(entry) && !/leases|events/.test(entry.resource))
+        .filter((entry) => isWrite(entry) && !/leases/.test(entry.resource))
         .map((entry) => `${entry.verb} ${entry.resource} ${entry.name}`);
     const reads = async (): Promise<number> =>
       (await cluster.operatorRequests()).filter(
@@ -101,9 +122,27 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
     expect((await writes()).slice(writesBefore.length)).toEqual([]);
   });
 
+  test("server-side apply without force of a routed Service is a conflict that names the operator", async () => {
+    const apply = ["apply", "--server-side", "--field-manager=somebody", "-f", "-"];
+    const attempt = cluster.kubectl(apply, stringify(service("researcher", 8080)));
+    await expect(attempt).rejects.toThrow(/conflict with "durable-agent-operator".*targetPort/s);
+  });
+
   test("a GitOps tool that applies its own targetPort again changes nothing", async () => {
     await cluster.apply(service("researcher", 8080));
     expect((await readService("researcher"))?.spec.ports?.[0]?.targetPort).toBe("durable-a2a");
+  });
+
+  test("a GitOps tool that applies server-side and by force changes nothing, and sees no difference", async () => {
+    const manifest = [deployment("researcher"), service("researcher", 8080)].map((object) => stringify(object));
+    const asGitOps = ["--server-side", "--force-conflicts", "--field-manager=argocd-controller", "-f", "-"];
+    const before = await Promise.all([readWorkload("researcher"), readService("researcher")]);
+    await cluster.kubectl(["apply", ...asGitOps], manifest.join("---\n"));
+    const [workload, applied] = await Promise.all([readWorkload("researcher"), readService("researcher")]);
+    expect(applied?.spec.ports?.[0]?.targetPort).toBe("durable-a2a");
+    expect(workload?.spec.template).toEqual(before[0]?.spec.template);
+    // Ends with 1 where there is a difference.
+    await cluster.kubectl(["diff", ...asGitOps], manifest.join("---\n"));
   });
 
   test("a changed setting replaces the pods, and they run with it", async () => {
@@ -130,7 +169,7 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
       "sidecars are back",
     );
     const told = await cluster.admin.list(events, { namespace });
-    const reasons = (told as (KubernetesObject & { reason?: string })[]).map(({ reason }) => reason);
+    const reasons = (told as EventJson[]).map(({ reason }) => reason);
     expect(reasons).toEqual(expect.arrayContaining(["Stamped", "ServiceRouted"]));
   });
 
@@ -223,6 +262,36 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
     );
   });
 
+  test("a quota that refuses the pods is said in the condition, of a Deployment and of a StatefulSet", async () => {
+    const tight = {
+      apiVersion: "v1",
+      kind: "ResourceQuota",
+      metadata: { name: "tight", namespace },
+      // Nothing fits beside what is there, so a Deployment's additional pod and a StatefulSet's first one are refused.
+      spec: { hard: { "requests.memory": "0" } },
+    };
+    const { spec, ...workload } = deployment("refused-set");
+    await cluster.apply(tight);
+    await cluster.apply(
+      deployment("refused"),
+      durableAgentFor("refused"),
+      { ...workload, kind: "StatefulSet", spec: { ...(spec as object), serviceName: "refused-set" } },
+      durableAgentFor("refused-set", { workload: { kind: "StatefulSet", name: "refused-set" } }),
+    );
+    for (const name of ["refused", "refused-set"]) {
+      const agent = await eventually(
+        () => readAgent(name),
+        (seen) => conditionOf(seen, "Injected") === "False/PodsRefused",
+        `${name} says why its pods are not created`,
+      );
+      const said = agent.status?.conditions?.find(({ type }) => type === "Injected")?.message;
+      expect(said).toMatch(/quota/);
+    }
+    await cluster.kubectl(["delete", "resourcequota", "tight", "-n", namespace]);
+    await cluster.kubectl(["delete", "durableagent", "refused", "refused-set", "-n", namespace, "--timeout=20s"]);
+    await cluster.kubectl(["delete", "deployment/refused", "statefulset/refused-set", "-n", namespace]);
+  });
+
   test("the certificate is replaced before anybody notices that it is gone", async () => {
     const secret = { name: "durable-agent-webhook-tls", namespace: "durable-agent-system" };
     const before = (await cluster.admin.read(secrets, secret))?.data?.["tls.crt"];
@@ -243,7 +312,8 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
   });
 
   test("when the leader is killed another replica goes on within 15 seconds", async () => {
-    const second = await cluster.startOperator("operator-2", { WEBHOOK_PORT: "0" });
+    // The program as it is in the image, outside a cluster, with a kubeconfig.
+    const second = await cluster.startOperator("operator-2", { WEBHOOK_PORT: "0" }, "bundle");
     operator.process.kill("SIGKILL");
     await operator.process.exited;
     const killedAt = performance.now();
@@ -277,6 +347,21 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
     expect((await listPods("researcher")).some(hasSidecar)).toBe(false);
   });
 
+  test("a pod that missed its sidecar is evicted when it is a minute old, where that is asked for: it goes here", async () => {
+    await eventually(
+      async () => ({ pod: await cluster.admin.read(pods, { name: "missed", namespace }) }),
+      ({ pod }) => pod === undefined,
+      "the pod is evicted",
+      90_000,
+    );
+    const [evicted] = (await cluster.operatorRequests()).filter(({ resource }) => resource === "pods/eviction");
+    const createdAt = (await cluster.auditEntries()).find(
+      ({ verb, resource, name }) => verb === "create" && resource === "pods" && name === "missed",
+    )?.at;
+    expect((evicted?.at ?? 0) - (createdAt ?? 0)).toBeGreaterThan(58_000);
+    await becomesReady("keeper");
+  }, 120_000);
+
   test("removing the operator first leaves nothing that hangs", async () => {
     const uninstall = await cluster.uninstall();
     expect(await uninstall.exited).toMatchObject({ code: 0 });
@@ -294,10 +379,53 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
     const requests = await cluster.operatorRequests();
     const used = new Set(requests.map(({ verb, resource }) => `${verb} ${resource}`));
     const unused = (await listPermissions()).filter((permission) => !used.has(permission));
-    // A pod is evicted when it is a minute old; a Secret that is applied for the first time is asked for as "patch", and
-    // "create" is checked on the way.
-    expect(unused.toSorted()).toEqual(["create pods/eviction", "create secrets"]);
+    // A Secret that is applied for the first time is asked for as "patch", and "create" is checked on the way.
+    expect(unused.toSorted()).toEqual(["create secrets"]);
   });
+
+  test.each([
+    ["create", "", "pods"],
+    ["delete", "", "pods"],
+    ["create", "", "pods/exec"],
+    ["list", "", "secrets"],
+    ["watch", "", "secrets"],
+    ["delete", "", "secrets"],
+    ["get", "", "configmaps"],
+    ["create", "", "services"],
+    ["delete", "", "services"],
+    ["create", "apps", "deployments"],
+    ["delete", "apps", "deployments"],
+    ["patch", "apps", "deployments/scale"],
+    ["get", "apps", "daemonsets"],
+    ["create", "networking.k8s.io", "networkpolicies"],
+    ["list", "", "nodes"],
+    ["list", "", "namespaces"],
+    ["create", "", "serviceaccounts/token"],
+    ["impersonate", "", "users"],
+    ["create", "rbac.authorization.k8s.io", "clusterrolebindings"],
+    ["patch", "apiextensions.k8s.io", "customresourcedefinitions"],
+    ["create", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"],
+    ["patch", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"],
+    ["patch", "admissionregistration.k8s.io", "validatingwebhookconfigurations"],
+  ])("the operator may not %s %s %s", async (verb, group, path) => {
+    const [resource, subresource] = path.split("/");
+    const about = { verb, group, resource, ...(subresource === undefined ? {} : { subresource }), namespace };
+    expect(await mayOperator(about)).toBe(false);
+  });
+
+  test("the question above is one that is answered with yes where the operator may", async () => {
+    expect(await mayOperator({ verb: "patch", group: "apps", resource: "deployments", namespace })).toBe(true);
+  });
+
+  async function mayOperator(resourceAttributes: object): Promise<boolean> {
+    const review = {
+      apiVersion: "authorization.k8s.io/v1",
+      kind: "SubjectAccessReview",
+      spec: { user: operatorUser, resourceAttributes },
+    };
+    const answer = await cluster.kubectl(["create", "-o", "json", "-f", "-"], JSON.stringify(review));
+    return (JSON.parse(answer) as { status: { allowed: boolean } }).status.allowed;
+  }
 });
 
 function conditionOf(agent: DurableAgent, type: string): string {
@@ -331,6 +459,13 @@ async function listPermissions(): Promise<string[]> {
       ),
     ),
   ];
+}
+
+interface EventJson extends KubernetesObject {
+  type?: string;
+  reason?: string;
+  message?: string;
+  source?: { component?: string };
 }
 
 interface RoleJson {

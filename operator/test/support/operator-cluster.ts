@@ -55,16 +55,36 @@ export interface OperatorCluster {
   kubectl(args: string[], input?: string): Promise<string>;
   /** Applies objects as kubectl does on the client's side. */
   apply(...objects: object[]): Promise<void>;
+  /** Every request so far. */
+  auditEntries(): Promise<readonly AuditEntry[]>;
   /** Requests of the operators so far. */
   operatorRequests(): Promise<AuditEntry[]>;
-  startOperator(name: string, env?: Record<string, string>): Promise<RunningOperator>;
+  /** Starts a replica from its source, or the bundle that images hold. */
+  startOperator(name: string, env?: Record<string, string>, program?: "source" | "bundle"): Promise<RunningOperator>;
   /** Runs the command that the chart's pre-delete hook runs. */
   uninstall(): Promise<SpawnedProcess>;
   stop(): Promise<void>;
 }
 
+interface OperatorProcess {
+  name: string;
+  probePort: number;
+  args?: string[];
+  env?: Record<string, string> | undefined;
+  program?: "source" | "bundle" | undefined;
+}
+
+/** How the chart is installed. */
+export interface OperatorClusterOptions {
+  /** Namespaces that are there before the chart is. */
+  namespaces?: string[];
+  /** The chart's watchNamespaces. */
+  watchNamespaces?: string[];
+}
+
 /** Starts everything but the operators. */
-export async function startOperatorCluster(): Promise<OperatorCluster> {
+export async function startOperatorCluster(options: OperatorClusterOptions = {}): Promise<OperatorCluster> {
+  const { namespaces = [], watchNamespaces = [] } = options;
   const directory = await mkdtemp(join(tmpdir(), "operator-cluster-"));
   const [plane, postgres, nats] = await Promise.all([
     startControlPlane({ controllerManager: true }),
@@ -75,8 +95,9 @@ export async function startOperatorCluster(): Promise<OperatorCluster> {
   const admin = createCluster(connection);
   const { url: databaseUrl } = await postgres.createDatabase();
   const webhookPort = await freePort();
-  await plane.kubectl(["create", "namespace", install.namespace]);
-  await plane.kubectl(["apply", "-f", "-"], await renderForTest(webhookPort));
+  for (const namespace of [install.namespace, ...namespaces]) await plane.kubectl(["create", "namespace", namespace]);
+  const values = watchNamespaces.length === 0 ? [] : ["--set", `watchNamespaces={${watchNamespaces.join(",")}}`];
+  await plane.kubectl(["apply", "-f", "-"], await renderForTest(webhookPort, values));
   await plane.kubectl(["wait", "--for=condition=Established", "crd/durableagents.durable-agent.dev", "--timeout=20s"]);
   const kubeconfig = join(directory, "operator.kubeconfig");
   const token = await plane.kubectl([
@@ -104,20 +125,18 @@ export async function startOperatorCluster(): Promise<OperatorCluster> {
     WEBHOOK_CONFIGURATION: install.name,
     LEASE_NAME: `${install.name}-operator`,
     PROBE_PORT: String(probePort),
+    WATCH_NAMESPACES: watchNamespaces.join(","),
     STORE_PROBE_MS: "2000",
     SHUTDOWN_QUIET_MS: "0",
   });
-  const spawnOperator = (
-    name: string,
-    probePort: number,
-    args: string[],
-    env: Record<string, string> = {},
-  ): SpawnedProcess =>
-    spawnProcess(process.execPath, ["src/main.ts", ...args], {
+  const spawnOperator = (operator: OperatorProcess): SpawnedProcess => {
+    const { name, probePort, args = [], env = {}, program = "source" } = operator;
+    return spawnProcess(process.execPath, [program === "source" ? "src/main.ts" : "dist/main.js", ...args], {
       name,
       cwd: operatorDirectory,
       env: { ...environment(name, probePort), ...env },
     });
+  };
   return {
     admin,
     connection,
@@ -126,10 +145,11 @@ export async function startOperatorCluster(): Promise<OperatorCluster> {
     apply: async (...objects) => {
       await plane.kubectl(["apply", "-f", "-"], objects.map((object) => stringify(object)).join("---\n"));
     },
+    auditEntries: () => plane.auditEntries(),
     operatorRequests: async () => (await plane.auditEntries()).filter(({ user }) => user === operatorUser),
-    startOperator: async (name, env) => {
+    startOperator: async (name, env, program) => {
       const probePort = await freePort();
-      const process = spawnOperator(name, probePort, [], env);
+      const process = spawnOperator({ name, probePort, env, program });
       await process.waitForLine(/operator started/, 20_000);
       return {
         process,
@@ -139,7 +159,7 @@ export async function startOperatorCluster(): Promise<OperatorCluster> {
         },
       };
     },
-    uninstall: async () => spawnOperator("uninstall", await freePort(), ["uninstall"]),
+    uninstall: async () => spawnOperator({ name: "uninstall", probePort: await freePort(), args: ["uninstall"] }),
     stop: async () => {
       await connection.close();
       await Promise.all([plane.stop(), postgres.close(), nats.close()]);
@@ -160,8 +180,8 @@ function tokenKubeconfig(server: string, authority: string, token: string): stri
 }
 
 /** The chart as helm renders it, without the pods that only a node could run and with webhooks called by address. */
-async function renderForTest(webhookPort: number): Promise<string> {
-  const rendered = await renderChart([]);
+async function renderForTest(webhookPort: number, values: string[]): Promise<string> {
+  const rendered = await renderChart(values);
   const kept = parseAllDocuments(rendered)
     .map((document) => document.toJS() as (KubernetesObject & { webhooks?: WebhookJson[] }) | null)
     .filter((object) => object !== null && object.kind !== "Deployment" && object.kind !== "Job");

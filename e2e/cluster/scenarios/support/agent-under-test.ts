@@ -160,14 +160,15 @@ async function nodePortOf(namespace: string, service: string): Promise<string> {
 /** Settings of `startAgent` that have defaults. */
 export type AgentOptions = Omit<WorkloadOptions, "name" | "namespace"> & {
   readonly name?: string;
+  /** Its namespace; a new one with a random name unless given. */
+  readonly namespace?: string;
   /** Labels of the namespace. */
   readonly namespaceLabels?: Readonly<Record<string, string>>;
 };
 
 /** Creates a namespace with a running, unprotected agent. */
 export async function startAgent(options: AgentOptions = {}): Promise<AgentUnderTest> {
-  const { namespaceLabels, ...rest } = options;
-  const namespace = `scenario-${randomBytes(3).toString("hex")}`;
+  const { namespaceLabels, namespace = `scenario-${randomBytes(3).toString("hex")}`, ...rest } = options;
   const workload: WorkloadOptions = { name: "counter", ...rest, namespace };
   const labels = { scenario: "yes", ...namespaceLabels };
   await apply(JSON.stringify({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace, labels } }));

@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { inject } from "vitest";
 import { runKubectl } from "../../kubectl.ts";
@@ -25,6 +26,14 @@ export async function kubectl(args: readonly string[], input?: string): Promise<
 /** Applies a manifest. */
 export async function apply(manifest: string): Promise<void> {
   await kubectl(["apply", "-f", "-"], manifest);
+}
+
+/** Environment in which `kubectl` and `helm` without further words are those of the run and reach its cluster. */
+export function userEnvironment(): NodeJS.ProcessEnv {
+  const { kubectl: kubectlPath, helm, kubeconfig } = requireCluster();
+  const folders = [dirname(kubectlPath), dirname(helm), process.env.PATH];
+  // Helm's own files and kubectl's cache go with the cluster.
+  return { PATH: folders.join(":"), KUBECONFIG: kubeconfig, HOME: join(dirname(kubeconfig), "home") };
 }
 
 /** Reads one object as JSON. */

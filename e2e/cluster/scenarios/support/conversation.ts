@@ -19,6 +19,8 @@ export interface Outcome {
   readonly generations: readonly number[];
   /** Connections it took. */
   readonly connections: number;
+  /** Cut at a sidecar, and resumed where there was none any more. */
+  readonly isOrphaned: boolean;
   /** Everything that breaks a promise: a gap, a repeat, an error in answer. Empty when all is well. */
   readonly problems: readonly string[];
 }
@@ -62,6 +64,9 @@ function textOf(artifact: Artifact): string {
   return (artifact.parts ?? []).map((part) => part.text ?? "").join("");
 }
 
+/** `mayBeUnrecorded`: not every pod behind the endpoint has a sidecar, so events may come without generations. */
+type Beginning = { readonly text: string; readonly mayBeUnrecorded?: boolean } | { readonly taskId: string };
+
 /** State of one conversation; events go in, the outcome comes out. */
 class Conversation {
   readonly messageId = randomUUID();
@@ -69,18 +74,22 @@ class Conversation {
   readonly problems: string[] = [];
   readonly generations: number[] = [];
   readonly #artifacts = new Map<string, string>();
+  readonly #mayBeUnrecorded: boolean;
   taskId: string | undefined;
   state: string | undefined;
+  isOrphaned = false;
   connections = 0;
 
   /** Either a text to send, or the id of a task that somebody else has started. */
-  constructor(about: { readonly text: string } | { readonly taskId: string }) {
+  constructor(about: Beginning) {
+    this.#mayBeUnrecorded = "mayBeUnrecorded" in about && about.mayBeUnrecorded === true;
     this.text = "text" in about ? about.text : undefined;
     this.taskId = "taskId" in about ? about.taskId : undefined;
   }
 
   get isOver(): boolean {
-    return (this.state !== undefined && terminalStates.has(this.state)) || this.problems.length > 0;
+    const isEnded = this.state !== undefined && terminalStates.has(this.state);
+    return isEnded || this.isOrphaned || this.problems.length > 0;
   }
 
   take(event: SseEvent): void {
@@ -93,7 +102,23 @@ class Conversation {
     this.#fold(message.result);
   }
 
+  /** What nobody records cannot be resumed: the client of an agent alone has one connection, and loses with it. */
+  noteLostConnection(): void {
+    if (this.#mayBeUnrecorded && this.generations.length === 0 && !this.isOver) {
+      this.problems.push(`cut before it was recorded, last state ${this.state}`);
+    }
+  }
+
+  /** The answer was an error and no stream. An agent alone knows nothing of a task that a sidecar has recorded. */
+  takeRefusal({ status, message }: NoStreamError): void {
+    if (status === 503) return;
+    if (this.#mayBeUnrecorded && this.generations.length > 0 && message.includes("TASK_NOT_FOUND")) {
+      this.isOrphaned = true;
+    } else this.problems.push(message);
+  }
+
   #count(id: string | null): void {
+    if (id === null && this.#mayBeUnrecorded && this.generations.length === 0) return;
     const generation = Number(id);
     // Who joins a running task begins with a Task of any generation.
     const before = this.generations.at(-1) ?? (this.text === undefined ? generation - 1 : 0);
@@ -119,9 +144,9 @@ class Conversation {
   }
 
   outcome(): Outcome {
-    const { messageId, taskId, state, generations, connections, problems } = this;
+    const { messageId, taskId, state, generations, connections, isOrphaned, problems } = this;
     const text = [...this.#artifacts.values()].join("");
-    return { messageId, taskId, state, text, generations, connections, problems };
+    return { messageId, taskId, state, text, generations, connections, isOrphaned, problems };
   }
 }
 
@@ -144,7 +169,7 @@ async function readConnection(endpoint: Endpoint, conversation: Conversation): P
     }
   } catch (error) {
     if (!(error instanceof NoStreamError)) return;
-    if (error.status !== 503) conversation.problems.push(error.message);
+    conversation.takeRefusal(error);
   }
 }
 
@@ -160,6 +185,7 @@ async function finish(conversation: Conversation, endpoints: readonly Endpoint[]
     if (endpoint === undefined) throw new Error("a conversation needs an endpoint");
     conversation.connections += 1;
     await readConnection(endpoint, conversation);
+    conversation.noteLostConnection();
   }
   return conversation.outcome();
 }
@@ -170,6 +196,14 @@ async function finish(conversation: Conversation, endpoints: readonly Endpoint[]
  */
 export async function converse(text: string, ...endpoints: readonly Endpoint[]): Promise<Outcome> {
   return await finish(new Conversation({ text }), endpoints);
+}
+
+/**
+ * Streams one message through an endpoint behind which some pods have a sidecar and some have none. A stream that an
+ * agent alone answers has to last; any other one resumes, as long as there is a sidecar to resume at.
+ */
+export async function converseWithMixedPods(text: string, endpoint: Endpoint): Promise<Outcome> {
+  return await finish(new Conversation({ text, mayBeUnrecorded: true }), [endpoint]);
 }
 
 /** Follows a task that somebody else has started, to its end. */

@@ -31,12 +31,11 @@ function imageValues(key: string, image: string): readonly string[] {
   return [`${key}.repository=${repository}`, `${key}.tag=${tag}`, `${key}.pullPolicy=Never`];
 }
 
-/** Installs or upgrades the operator and waits until its pods are ready. */
+/** Installs or upgrades the operator, with two replicas, and waits until its pods are ready. */
 export async function installOperator(target: HelmTarget, values: readonly string[] = []): Promise<void> {
   const settings = [
     ...imageValues("image", productImageNames.operator),
     ...imageValues("sidecar.image", productImageNames.sidecar),
-    "replicas=2",
     `postgres.url=${storeUrls.postgres}`,
     `nats.url=${storeUrls.nats}`,
     // Images keep their names when they are built again; another annotation makes other pods.
@@ -44,7 +43,18 @@ export async function installOperator(target: HelmTarget, values: readonly strin
     ...values,
   ];
   const set = settings.flatMap((value) => ["--set", value]);
-  await helm(target, ["upgrade", "--install", release, chart, ...set, "--wait", "--timeout", "120s"]);
+  const highlyAvailable = ["-f", join(chart, "values-ha.yaml")];
+  await helm(target, [
+    "upgrade",
+    "--install",
+    release,
+    chart,
+    ...highlyAvailable,
+    ...set,
+    "--wait",
+    "--timeout",
+    "120s",
+  ]);
 }
 
 /** Removes the operator the way a user does; resolves when the chart's own clean-up has ended. */
@@ -52,8 +62,8 @@ export async function uninstallOperator(target: HelmTarget): Promise<void> {
   await helm(target, ["uninstall", release, "--wait", "--timeout", "180s"]);
 }
 
-/** Brings Postgres, NATS and the operator to a fresh cluster. */
-export async function installEverything(cluster: Cluster, helmPath: string): Promise<void> {
+/** Brings Postgres and NATS to a fresh cluster. */
+export async function installStores(cluster: Pick<Cluster, "kubectl">): Promise<void> {
   const nodes = await cluster.kubectl(["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"]);
   // The last node is a worker where there are several.
   const dataNode = nodes.split(" ").at(-1) ?? "";
@@ -62,5 +72,10 @@ export async function installEverything(cluster: Cluster, helmPath: string): Pro
     const status = ["rollout", "status", `statefulset/${store}`, "-n", systemNamespace, "--timeout=90s"];
     await cluster.kubectl(status);
   }
+}
+
+/** Brings Postgres, NATS and the operator to a fresh cluster. */
+export async function installEverything(cluster: Cluster, helmPath: string): Promise<void> {
+  await installStores(cluster);
   await installOperator({ helm: helmPath, kubeconfig: cluster.kubeconfig });
 }

@@ -2,7 +2,7 @@
 // then tells everything that broke a promise.
 
 import { setTimeout as delay } from "node:timers/promises";
-import { converse, type Endpoint, send } from "./conversation.ts";
+import { converse, converseWithMixedPods, type Endpoint, send } from "./conversation.ts";
 
 /** How much. */
 export interface LoadOptions {
@@ -12,6 +12,8 @@ export interface LoadOptions {
   readonly streams?: number;
   /** Numbers that each stream counts to, 20 a second. */
   readonly streamLength?: number;
+  /** Whether pods without a sidecar answer as well, as while sidecars come or go. */
+  readonly isMixed?: boolean;
 }
 
 /** What happened. */
@@ -21,6 +23,8 @@ export interface LoadReport {
   readonly events: number;
   /** Streams that needed more than one connection. */
   readonly resumed: number;
+  /** Streams that were cut and came back when the last sidecar was gone; only with pods of both kinds. */
+  readonly orphaned: number;
   /** Ids of the messages that streams sent. */
   readonly messageIds: readonly string[];
   /** Empty when every call was answered and every stream was complete. */
@@ -60,10 +64,10 @@ class Failures {
 
 /** Starts a load on `endpoint`. */
 export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
-  const { callsPerSecond = 50, streams = 10, streamLength = 100 } = options;
+  const { callsPerSecond = 50, streams = 10, streamLength = 100, isMixed = false } = options;
   const failures = new Failures();
   const messageIds: string[] = [];
-  const count = { calls: 0, streams: 0, events: 0, resumed: 0 };
+  const count = { calls: 0, streams: 0, events: 0, resumed: 0, orphaned: 0 };
   const stopping = new AbortController();
   const since = (startedAt: number): number => (startedAt - begun) / 1000;
   const begun = Date.now();
@@ -77,23 +81,27 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
 
   const streamOnce = async (): Promise<void> => {
     const startedAt = Date.now();
-    const outcome = await converse(`count ${streamLength} every 50ms`, endpoint);
+    const outcome = await (isMixed ? converseWithMixedPods : converse)(`count ${streamLength} every 50ms`, endpoint);
     count.streams += 1;
     messageIds.push(outcome.messageId);
     count.events += outcome.generations.length;
     if (outcome.connections > 1) count.resumed += 1;
     const note = (what: string): void => failures.add(since(startedAt), `stream: ${what}`, outcome.taskId);
     for (const problem of outcome.problems) note(problem);
-    if (outcome.problems.length > 0) return;
+    if (outcome.isOrphaned) count.orphaned += 1;
+    if (outcome.isOrphaned || outcome.problems.length > 0) return;
     if (outcome.state !== "TASK_STATE_COMPLETED") note(`ended as ${outcome.state}`);
     else if (outcome.text !== countedTo(streamLength)) note(`counted "${outcome.text}"`);
   };
 
   const calls = async (): Promise<void> => {
     const open = new Set<Promise<void>>();
-    while (!stopping.signal.aborted) {
-      const running: Promise<void> = callOnce().finally(() => open.delete(running));
-      open.add(running);
+    for (let started = 0; !stopping.signal.aborted; ) {
+      // By the clock, so that a busy machine makes calls late and not fewer.
+      for (; started < since(Date.now()) * callsPerSecond; started += 1) {
+        const running: Promise<void> = callOnce().finally(() => open.delete(running));
+        open.add(running);
+      }
       await delay(1000 / callsPerSecond);
     }
     await Promise.all(open);

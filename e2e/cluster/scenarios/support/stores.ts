@@ -26,7 +26,13 @@ function storeObjects(store: StorePod): readonly unknown[] {
   const metadata = { name: store.name, namespace: systemNamespace };
   const labels = { app: store.name };
   return [
-    { apiVersion: "v1", kind: "Service", metadata, spec: { selector: labels, ports: [{ port: store.port }] } },
+    // With a node port, because a checker outside the cluster compares what clients see with the record.
+    {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata,
+      spec: { type: "NodePort", selector: labels, ports: [{ port: store.port }] },
+    },
     {
       apiVersion: "apps/v1",
       kind: "StatefulSet",

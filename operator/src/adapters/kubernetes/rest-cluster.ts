@@ -29,11 +29,11 @@ export function createCluster(connection: Connection): Cluster {
         throw error;
       }
     },
-    list: async (type, { namespace, labelSelector }) => {
+    list: async (type, { namespace, labelSelector, fieldSelector }) => {
       const { items } = await call<{ items: never[] }>(connection, {
         method: "GET",
         path: resourcePath(type, { namespace }),
-        query: { labelSelector },
+        query: { labelSelector, fieldSelector },
       });
       return items;
     },

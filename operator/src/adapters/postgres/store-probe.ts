@@ -7,7 +7,9 @@ import pg from "pg";
 import type { StoreAddress, StoreProbe, StoreReport, TaskCounts } from "../../ports/probes.ts";
 
 /** A count over a large table must not pile up behind the next round. */
-const statementTimeoutMs = 15_000;
+const countTimeoutMs = 15_000;
+/** SQLSTATE of a statement that was ended by its timeout. */
+const queryCanceled = "57014";
 const connectTimeoutMs = 5_000;
 
 const countTasks = `
@@ -28,7 +30,10 @@ interface CountRow {
 }
 
 /** Probes with one short-lived connection per look: the operator must not hold the sidecars' connections. */
-export function createStoreProbe(log: (event: string, fields: Record<string, unknown>) => void): StoreProbe {
+export function createStoreProbe(
+  log: (event: string, fields: Record<string, unknown>) => void,
+  timeoutMs = countTimeoutMs,
+): StoreProbe {
   /** Databases that were migrated by this process; a failed look forgets, in case the database was replaced. */
   const migrated = new Set<string>();
   const authorities = createAuthorityFiles();
@@ -40,7 +45,7 @@ export function createStoreProbe(log: (event: string, fields: Record<string, unk
         if (failure !== undefined) return failure;
         migrated.add(url);
       }
-      const report = await count(url);
+      const report = await count(url, timeoutMs);
       if (report.kind !== "ready") migrated.delete(url);
       return report;
     },
@@ -61,11 +66,11 @@ async function migrateOnce(
   }
 }
 
-async function count(url: string): Promise<StoreReport> {
+async function count(url: string, timeoutMs: number): Promise<StoreReport> {
   const client = new pg.Client({
     connectionString: url,
     connectionTimeoutMillis: connectTimeoutMs,
-    statement_timeout: statementTimeoutMs,
+    statement_timeout: timeoutMs,
     application_name: "durable-agent-operator",
   });
   client.on("error", () => undefined); // a lost connection also rejects the query in progress
@@ -74,6 +79,8 @@ async function count(url: string): Promise<StoreReport> {
     const { rows } = await client.query<CountRow>(countTasks);
     return { kind: "ready", counts: new Map(rows.map((row) => [row.agent, toCounts(row)])) };
   } catch (error) {
+    // It answers, and only counting takes too long: sidecars never count.
+    if ((error as { code?: unknown }).code === queryCanceled) return { kind: "ready", counts: undefined };
     return { kind: "unreachable", message: describe(error) };
   } finally {
     await client.end().catch(() => undefined);
