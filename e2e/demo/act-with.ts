@@ -1,7 +1,7 @@
 /** Act two: the same agents, each with a sidecar. Whatever is asked of any replica, the answer is the same. */
 import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import type { DemoClient, Seen } from "./client.ts";
+import type { Seen } from "./client.ts";
 import { attempt, describeError } from "./client.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Flavour } from "./flavour.ts";
@@ -10,19 +10,11 @@ import { outliveAPod } from "./crash-scene.ts";
 import { resumeAcrossReplicas } from "./resume-scene.ts";
 import { restartEverything } from "./rolling-scene.ts";
 import { playScenes } from "./scenes.ts";
+import type { Stage } from "./stage.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** How fast the work goes on that is to be canceled. */
 const CANCELED_PACE_MS = 30;
-
-/** What every scene of this act has. */
-export interface Stage {
-  timeline: Timeline;
-  flavour: Flavour;
-  fleet: Fleet;
-  /** One SDK client per replica, each from the card that replica serves. */
-  clients: readonly [DemoClient, DemoClient, DemoClient];
-}
 
 /** Plays all scenes for one agent. */
 export async function playWith(timeline: Timeline, flavour: Flavour, fleet: Fleet): Promise<void> {

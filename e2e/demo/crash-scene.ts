@@ -1,5 +1,5 @@
 /** The pod that works is killed without a word, and its work goes on elsewhere under the same task id. */
-import type { Stage } from "./act-with.ts";
+import type { Stage } from "./stage.ts";
 import { attempt, describeError, foldText } from "./client.ts";
 import { gather, narrate, readUntil, shortId } from "./narrate.ts";
 

@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { SseEvent } from "../support/sse-client.ts";
 import { streamEvents } from "../support/sse-client.ts";
 import type { Replica } from "../support/replica.ts";
-import type { Stage } from "./act-with.ts";
+import type { Stage } from "./stage.ts";
 import { attempt, describeError } from "./client.ts";
 
 /** The generations after which the client loses its connection. */

@@ -1,6 +1,6 @@
 /** Every replica is replaced while clients work on: streams of any length, and calls shorter than the grace. */
 import { setTimeout as delay } from "node:timers/promises";
-import type { Stage } from "./act-with.ts";
+import type { Stage } from "./stage.ts";
 import type { DemoClient, Seen } from "./client.ts";
 import { attempt, describeError, foldText } from "./client.ts";
 

@@ -25,6 +25,8 @@ export interface CallOrigin {
 /** More messages than a task has. */
 const WHOLE_HISTORY = 1_000_000;
 
+/** HTTP answers that say that the agent does not accept the credentials of the call. */
+export const CREDENTIALS_REFUSED: ReadonlySet<number> = new Set([401, 403]);
 export const TASK_NOT_FOUND = -32001;
 export const INVALID_REQUEST = -32600;
 export const INVALID_PARAMS = -32602;

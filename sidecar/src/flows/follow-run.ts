@@ -6,7 +6,14 @@ import { type RecoveryReason, reasonText } from "../domain/recovery-decision.ts"
 import { isAtRest } from "../domain/task-state.ts";
 import { parseTask } from "../protocol/events.ts";
 import { abandonRun } from "./abandon-run.ts";
-import { type AgentTask, type CallOrigin, getAgentTask, subscribeAtAgent, TASK_NOT_FOUND } from "./agent-calls.ts";
+import {
+  type AgentTask,
+  type CallOrigin,
+  CREDENTIALS_REFUSED,
+  getAgentTask,
+  subscribeAtAgent,
+  TASK_NOT_FOUND,
+} from "./agent-calls.ts";
 import type { FlowContext } from "./flow-context.ts";
 import type { OpenSend } from "./open-turn.ts";
 import { retryStore } from "./retry-store.ts";
@@ -26,8 +33,6 @@ const CATCH_UP_PAUSE_MS = 20;
 const MAX_IDLE_SUBSCRIPTIONS = 2;
 /** A subscription opened after the agent has ended its own stream: with nothing to say for so long nothing runs any more. */
 const CLEAN_QUIET_MS = 1_000;
-/** HTTP answers that say that the turn's credentials have run out. */
-const DENIED = new Set([401, 403]);
 /**
  * A run of which no source is left is given up when the agent has not said for this long how it stands. Long enough for
  * its keys to be fetched again, or a store that its own answers need to come back: what is ended stays ended (P6).
@@ -187,7 +192,7 @@ async function askAgent(run: Run): Promise<Standing> {
 
 function standingWithout(answer: Exclude<AgentTask, { kind: "task" }>): Standing {
   if (answer.kind === "failed") return answer.end === "refused" ? "died" : "unclear";
-  if (answer.reply && DENIED.has(answer.reply.status)) return "denied";
+  if (answer.reply && CREDENTIALS_REFUSED.has(answer.reply.status)) return "denied";
   return answer.kind === "error" && answer.code === TASK_NOT_FOUND ? "gone" : "unclear";
 }
 

@@ -15,7 +15,7 @@ import { setMessageIds, setRequestMetadata, stripHistoryLength } from "../protoc
 import { ATTEMPT_METADATA_KEY } from "@durable-agent/crds/contract";
 import { isTerminal } from "../domain/task-state.ts";
 import { abandonRun } from "./abandon-run.ts";
-import { callAgent, INVALID_PARAMS, INVALID_REQUEST } from "./agent-calls.ts";
+import { callAgent, CREDENTIALS_REFUSED, INVALID_PARAMS, INVALID_REQUEST } from "./agent-calls.ts";
 import { closeRun, followRun, type RunEnd } from "./follow-run.ts";
 import type { FlowContext } from "./flow-context.ts";
 import { recordSource } from "./record-source.ts";
@@ -26,8 +26,6 @@ import { upstreamOperation } from "./upstream-operation.ts";
 
 const NO_USABLE_ANSWER = "The agent gave no usable answer when the message was sent again.";
 const INVALID = new Set([INVALID_REQUEST, INVALID_PARAMS]);
-/** HTTP answers that say the journaled credentials have run out. */
-const CREDENTIALS_REFUSED = new Set([401, 403]);
 
 /** Records what announces the attempt (`why`, null for a message the agent never had), then runs it to its end. */
 export async function runAttempt(
