@@ -118,13 +118,24 @@ describe.each([JS_1, JS_03])("an instance beside a $name agent drains", (subject
 
   test("P8: a call that waits for longer than the grace is told to come again, and its retry joins", async () => {
     const messageId = randomUUID();
-    const call = stage.client("caller").send("slow 2000", { messageId });
+    // Longer than the grace and what comes after it.
+    const call = stage.client("caller").send("slow 6000", { messageId });
     await stage.started(messageId);
     await pod(0).terminate();
     const outcome = await call;
     expect(outcome).toMatchObject({ status: 200, joined: true });
     expect(outcome.envelope).toMatchObject({ result: expect.stringMatching(/completed/i) });
     expect(await turnOf(messageId)).toEqual({ attempt: 2, handovers: 1 });
+  });
+
+  test("P8: a call that comes after the drain is answered although the process is ended meanwhile", async () => {
+    await pod(0).ready();
+    await pod(0).drain({ "x-drain-token": TOKEN });
+    const messageId = randomUUID();
+    const call = stage.client("caller").send("slow 700", { messageId });
+    await stage.started(messageId);
+    await pod(0).terminate();
+    expect(await call).toMatchObject({ status: 200, tries: 1 });
   });
 
   test("P8: GET /prestop asks for the token, drains, and is undone when only the agent was restarted", async () => {

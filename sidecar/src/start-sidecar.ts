@@ -26,6 +26,7 @@ import { TaskFeeds } from "./flows/task-feeds.ts";
 import { TurnBoard } from "./flows/turn-board.ts";
 import { UnboundRuns } from "./flows/unbound-runs.ts";
 import { UnflushedTurns } from "./flows/unflushed-turns.ts";
+import { OpenCalls } from "./flows/open-calls.ts";
 import { PeerWatcher } from "./flows/watch-peers.ts";
 import { openRecord } from "./open-record.ts";
 import type { Relay } from "./ports/relay.ts";
@@ -137,8 +138,9 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
   const poll = startSafetyPoll({ feeds, relay, store, clock, log });
   const { agentUrl, publicUrl } = { agentUrl: config.agent.url.href, publicUrl: config.listen.publicUrl?.href ?? null };
   const passThrough = createPassThrough({ pool, agentUrl, log });
+  const calls = new OpenCalls();
   const app = buildApp({
-    handleJsonRpc: answerCalls(context, { agentUrl, publicUrl, originOf: requestOrigin }),
+    handleJsonRpc: calls.counting(answerCalls(context, { agentUrl, publicUrl, originOf: requestOrigin })),
     passThrough,
     serveCard: createCardRoute({
       agent,
@@ -153,7 +155,12 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
     log,
     draining: () => drain.draining,
   });
-  const readiness = () => ({ schemaCompatible, agentAnswered: profile.answered, draining: drain.draining });
+  const readiness = () => ({
+    // Before the first lease it would take nothing: calls would be refused.
+    schemaCompatible: schemaCompatible && instance.registered,
+    agentAnswered: profile.answered,
+    draining: drain.draining,
+  });
   const admin = buildAdmin({
     readiness,
     metrics,
@@ -179,13 +186,17 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
     stop: async () => {
       stopped.abort();
       stopProbing();
+      // What came after the drain, from a balancer that has not heard of it yet, is on its way to an answer from elsewhere.
+      await calls.untilAnswered(clock, ANSWER_PATIENCE_MS);
+      const closed = app.close();
+      await calls.untilAnswered(clock, LAST_PATIENCE_MS);
       taker.stop();
       await peers.stop();
       drain.exit();
       poll.stop();
       feeds.close();
       await board.stop();
-      await Promise.all([app.close(), admin.close()]);
+      await Promise.all([closed, admin.close()]);
       // Without its row this instance is dead to the others: what it still holds then counts an attempt (P8).
       await drain.handOver(context);
       await instance.stop();
@@ -200,6 +211,9 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
 /** Largest event that is recorded, in characters of JSON text. */
 const MAX_EVENT_CHARS = 16 * 1024 * 1024;
 const AGENT_PROBE_MS = 500;
+/** How long calls are still taken and answered after the drain; then no connection is accepted any more. */
+const ANSWER_PATIENCE_MS = 2_000;
+const LAST_PATIENCE_MS = 500;
 
 function openRelay(config: Config, log: Logger): Relay {
   const { nats } = config;

@@ -29,6 +29,7 @@ export class InstanceHolder {
   readonly #stopped = new AbortController();
   #lease: InstanceLease;
   #draining = false;
+  #registered = false;
   #loop: Promise<void> | null = null;
 
   constructor(deps: InstanceHolderDeps, identity: InstanceIdentity, leaseMs: number) {
@@ -40,6 +41,11 @@ export class InstanceHolder {
   /** Whether this instance may take, append and end what it owns at this moment (I7). */
   mayAct(): boolean {
     return mayAct(this.#lease, this.#deps.clock.monotonicMs());
+  }
+
+  /** Whether it has held its lease once. */
+  get registered(): boolean {
+    return this.#registered;
   }
 
   /** Carried by every renewal from here on. */
@@ -79,6 +85,7 @@ export class InstanceHolder {
         return false;
       }
       this.#apply({ kind: "renewed", sentAtMs, nowMs: clock.monotonicMs() });
+      this.#registered = true;
       return true;
     } catch (error) {
       this.#apply({ kind: "failed", nowMs: clock.monotonicMs() });

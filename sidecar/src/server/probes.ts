@@ -9,7 +9,7 @@ import type { Metrics } from "./metrics.ts";
  * an empty Service.
  */
 export interface Readiness {
-  /** The database schema was once seen to be compatible. */
+  /** The database schema was once seen to be compatible, and the instance has registered there. */
   schemaCompatible: boolean;
   /** The agent has answered once. */
   agentAnswered: boolean;

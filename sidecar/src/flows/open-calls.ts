@@ -1,0 +1,30 @@
+/** The calls that wait for their answer here. A stream counts until it begins: its reader can resume it. */
+import type { Clock } from "../ports/clock.ts";
+
+const CHECK_MS = 20;
+
+export class OpenCalls {
+  #open = 0;
+
+  get count(): number {
+    return this.#open;
+  }
+
+  /** The same handler, counted. */
+  counting<A extends unknown[], R>(handle: (...args: A) => Promise<R>): (...args: A) => Promise<R> {
+    return async (...args) => {
+      this.#open += 1;
+      try {
+        return await handle(...args);
+      } finally {
+        this.#open -= 1;
+      }
+    };
+  }
+
+  /** Resolves when no call waits any more, or after `patienceMs`. */
+  async untilAnswered(clock: Clock, patienceMs: number): Promise<void> {
+    const untilMs = clock.monotonicMs() + patienceMs;
+    while (this.#open > 0 && clock.monotonicMs() < untilMs) await clock.sleep(CHECK_MS);
+  }
+}
