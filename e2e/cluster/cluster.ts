@@ -6,6 +6,8 @@ export interface Cluster {
   readonly kubeconfig: string;
   /** Where this machine reaches the node ports of Services. */
   readonly nodeAddress: string;
+  /** Path of the API server's audit log, where it can be read from here. */
+  readonly auditLog?: string;
   /** Runs kubectl as admin and resolves to its output; rejects with its message when it fails. */
   kubectl(args: readonly string[], input?: string): Promise<string>;
   /** Imports an image archive on every node. */

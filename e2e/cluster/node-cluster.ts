@@ -263,6 +263,7 @@ function clusterOf(context: Context): NodeCluster {
   return {
     nodeAddress: nodeAddress(1).address,
     kubeconfig: context.kubeconfig,
+    auditLog: auditLogOf(placeOf(context, 1)),
     folder,
     kubectl: (args, input) => kubectl(context, args, input),
     loadImages: async (archive) => {

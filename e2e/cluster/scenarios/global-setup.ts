@@ -18,6 +18,8 @@ export interface ClusterAccess {
   readonly nodeAddress: string;
   readonly kubectl: string;
   readonly helm: string;
+  /** Path of the API server's audit log, where it can be read from here. */
+  readonly auditLog: string | undefined;
 }
 
 declare module "vitest" {
@@ -57,7 +59,8 @@ export async function setup(project: TestProject): Promise<(() => Promise<void>)
     cluster = await startCluster(process.env, { images: [archive], nodes: 2 });
     const { helm = "", kubectl = "" } = tools.paths;
     await installEverything(cluster, helm);
-    project.provide("cluster", { kubeconfig: cluster.kubeconfig, nodeAddress: cluster.nodeAddress, kubectl, helm });
+    const { kubeconfig, nodeAddress, auditLog } = cluster;
+    project.provide("cluster", { kubeconfig, nodeAddress, kubectl, helm, auditLog });
     return stop;
   } catch (error) {
     await stop();

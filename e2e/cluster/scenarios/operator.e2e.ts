@@ -1,8 +1,10 @@
+import { readFile } from "node:fs/promises";
 import { expect, it } from "vitest";
+import { isWrite, parseAuditLog } from "../audit-log.ts";
 import { waitUntil } from "../node/wait.ts";
 import { isInjected, type Pod, startAgent } from "./support/agent-under-test.ts";
 import { expireServingCertificate, servingCertificate } from "./support/certificates.ts";
-import { kubectl } from "./support/cluster-access.ts";
+import { kubectl, requireCluster } from "./support/cluster-access.ts";
 import { operatorSelector } from "./support/installation.ts";
 import { operatorUsage, type Usage } from "./support/usage.ts";
 import { describeAgent } from "./support/scenario.ts";
@@ -127,6 +129,20 @@ describeAgent("the operator fails", { isProtected: true }, (agent) => {
   });
 });
 
+const operatorUser = `system:serviceaccount:${systemNamespace}:durable-agent-operator`;
+
+/** What the operator has asked the API server to change so far, Leases left out; nothing where nobody keeps a log. */
+async function operatorWrites(): Promise<readonly string[]> {
+  const { auditLog } = requireCluster();
+  if (auditLog === undefined) return [];
+  const own = parseAuditLog(await readFile(auditLog, "utf8")).filter(({ user }) => user === operatorUser);
+  // Otherwise a log of other people's requests would count as one without writes.
+  if (own.length === 0) throw new Error(`the audit log has no request of ${operatorUser}`);
+  return own
+    .filter((entry) => isWrite(entry) && entry.resource !== "coordination.k8s.io/leases")
+    .map(({ verb, resource, namespace, name }) => `${verb} ${resource} ${namespace}/${name}`);
+}
+
 /** Longer than the operator's longest period, twice. */
 const idleMs = 70_000;
 
@@ -149,10 +165,12 @@ describeAgent("the operator has nothing to do", { isProtected: true }, (agent) =
       return before === JSON.stringify(await versions());
     });
     const before = await versions();
+    const writesBefore = await operatorWrites();
     const usedBefore = await operatorUsage();
     await new Promise((resolve) => setTimeout(resolve, idleMs));
     usage = { before: usedBefore, after: await operatorUsage() };
     expect(await versions()).toEqual(before);
+    expect((await operatorWrites()).slice(writesBefore.length)).toEqual([]);
   });
 
   it("K19: it takes less than 120 MB and 1 % of a core", () => {

@@ -44,18 +44,21 @@ export function countedTo(length: number): string {
 
 /** Failures of one kind, told in one line: a thousand lines of the same hide the one that matters. */
 class Failures {
-  readonly #kinds = new Map<string, { readonly at: number[]; readonly taskIds: string[] }>();
+  readonly #kinds = new Map<string, { readonly at: number[]; readonly took: number[]; readonly taskIds: string[] }>();
 
-  add(atSeconds: number, what: string, taskId?: string): void {
-    const kind = this.#kinds.get(what) ?? { at: [], taskIds: [] };
+  add(at: { readonly seconds: number; readonly took: number }, what: string, taskId?: string): void {
+    const kind = this.#kinds.get(what) ?? { at: [], took: [], taskIds: [] };
     this.#kinds.set(what, kind);
-    kind.at.push(atSeconds);
+    kind.at.push(at.seconds);
+    kind.took.push(at.took);
     if (taskId !== undefined) kind.taskIds.push(taskId);
   }
 
   lines(): readonly string[] {
-    return [...this.#kinds].map(([what, { at, taskIds }]) => {
-      const span = `${Math.min(...at).toFixed(1)}–${Math.max(...at).toFixed(1)} s`;
+    const range = (values: readonly number[]): string =>
+      `${Math.min(...values).toFixed(1)}–${Math.max(...values).toFixed(1)} s`;
+    return [...this.#kinds].map(([what, { at, took, taskIds }]) => {
+      const span = `${range(at)}, over after ${range(took)}`;
       const tasks = taskIds.length === 0 ? "" : `, task ${taskIds.slice(0, 3).join(", ")}`;
       return `${at.length} × ${what} (started at ${span}${tasks})`;
     });
@@ -70,13 +73,14 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
   const count = { calls: 0, streams: 0, events: 0, resumed: 0, orphaned: 0 };
   const stopping = new AbortController();
   const since = (startedAt: number): number => (startedAt - begun) / 1000;
+  const spanOf = (startedAt: number) => ({ seconds: since(startedAt), took: (Date.now() - startedAt) / 1000 });
   const begun = Date.now();
 
   const callOnce = async (): Promise<void> => {
     const startedAt = Date.now();
     const answer = await send(endpoint, "slow 20");
     count.calls += 1;
-    if (answer.kind === "failed") failures.add(since(startedAt), `call: ${answer.why}`);
+    if (answer.kind === "failed") failures.add(spanOf(startedAt), `call: ${answer.why}`);
   };
 
   const streamOnce = async (): Promise<void> => {
@@ -86,7 +90,7 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
     messageIds.push(outcome.messageId);
     count.events += outcome.generations.length;
     if (outcome.connections > 1) count.resumed += 1;
-    const note = (what: string): void => failures.add(since(startedAt), `stream: ${what}`, outcome.taskId);
+    const note = (what: string): void => failures.add(spanOf(startedAt), `stream: ${what}`, outcome.taskId);
     for (const problem of outcome.problems) note(problem);
     if (outcome.isOrphaned) count.orphaned += 1;
     if (outcome.isOrphaned || outcome.problems.length > 0) return;
