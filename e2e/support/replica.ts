@@ -125,7 +125,10 @@ async function launchSidecar(start: SidecarStart): Promise<RunningSidecar> {
   await waitFor(
     async () => {
       if (!child.running) return true;
-      return (await fetch(`${adminUrl}/${start.until ?? "ready"}z`)).ok;
+      // Whoever has taken the port of probes first would answer in its place.
+      return (
+        child.stdout.includes("sidecar is listening") && (await fetch(`${adminUrl}/${start.until ?? "ready"}z`)).ok
+      );
     },
     { deadlineMs: 20_000, intervalMs: 50, message: lastWords },
   );

@@ -1,6 +1,5 @@
 /** Waiting for a condition instead of for a time. */
 import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** How long to wait and what to say when the condition never came. */
@@ -53,14 +52,24 @@ export async function within<T>(promise: Promise<T>, deadlineMs: number, message
   }
 }
 
-/** A loopback port nobody listens on at this moment. */
+/** Below the ports that systems give to outgoing connections: one of those could take it before its server is there. */
+const FIRST_PORT = 20_000;
+const PORTS = 12_000;
+
+/** A loopback port nobody listens on at this moment, chosen at random so that two who choose at once seldom agree. */
 export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
+    if (await isFree(port)) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
+  const listening = await new Promise<boolean>((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => resolve(true));
   });
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  if (listening) await new Promise((resolve) => server.close(resolve));
+  return listening;
 }
