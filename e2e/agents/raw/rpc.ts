@@ -106,8 +106,12 @@ export class RawRpc {
       return replyError(call, -32001, `Task not found: no execution of ${task.id}`);
     }
     const writer = new SseWriter(call.response, task.script.framing);
-    if (!task.script.statusFirst) await writer.write(envelope(call, task.words.taskResult(task.taskText()), task));
+    const begun = task.script.statusFirst
+      ? undefined
+      : writer.write(envelope(call, task.words.taskResult(task.taskText()), task));
+    // From the very moment of that Task on: what is emitted while it is written must not be missed.
     const leave = task.listen((rawResult) => writer.write(envelope(call, rawResult, task)));
+    await begun;
     await untilRest(task);
     leave();
     await writer.end();
