@@ -176,5 +176,23 @@ export async function startAgent(options: AgentOptions = {}): Promise<AgentUnder
   const nodePort = await nodePortOf(namespace, workload.name);
   const agent = new AgentUnderTest(workload, `http://${requireCluster().nodeAddress}:${nodePort}${rpcPath}`);
   await agent.waitForRollout();
+  if (workload.isHeadless !== true)
+    await waitUntil("the Service to lead to every pod", () => answersAlways(agent.endpoint));
   return agent;
+}
+
+/** More connections than chance needs to reach both pods: a pod is ready a little before its node leads anybody to it. */
+const PROBES = 16;
+
+async function answersAlways(endpoint: Endpoint): Promise<boolean> {
+  const card = new URL("/.well-known/agent-card.json", endpoint);
+  const answers = await Promise.all(
+    Array.from({ length: PROBES }, async () =>
+      fetch(card, { headers: { connection: "close" } }).then(
+        ({ ok }) => ok,
+        () => false,
+      ),
+    ),
+  );
+  return answers.every(Boolean);
 }
