@@ -108,7 +108,7 @@ export interface DurableAgentSpec {
   };
   /** What a pod does before it goes. */
   drain: {
-    /** How long running turns may go on before they are handed over. The pod's terminationGracePeriodSeconds is raised to this and 10 seconds where it is shorter. */
+    /** How long turns may go on before they are handed over, and streams before they end. The pod's terminationGracePeriodSeconds is raised to this and 10 seconds where it is shorter. */
     gracePeriod: string;
   };
   /** Evict pods that carry the label but run without a sidecar. Without it they are only reported. */

@@ -1,6 +1,7 @@
 /**
  * A planned end of this instance (P8): unready at once, while it goes on listening and refuses nothing; running turns may
- * finish within the grace period; the rest is given up for others to take at once, and cancelled at the agent here.
+ * finish within the grace period, and so may streams of work that runs elsewhere; the rest is given up for others to take
+ * at once, and cancelled at the agent here.
  *
  * `running` → `draining` → `drained`; an undone drain (only the agent's container was restarted) is `running` again.
  */
@@ -14,6 +15,8 @@ export interface Lifetime {
   readonly mayRun: boolean;
   /** SSE responses end after the event they are at; one that begins later goes on until the process must go. */
   readonly closing: AbortSignal;
+  /** The same events; while they are read a drain waits for them, within the grace. For streams of tasks at work. */
+  reading<T>(events: AsyncGenerator<T>): AsyncGenerator<T>;
   /** Unary calls that still wait are told to come again. */
   readonly exiting: AbortSignal;
   /** Gives up what has come to a drained instance since its drain, for another to begin at once. Nothing before that. */
@@ -40,6 +43,7 @@ export class Drain implements Lifetime {
   #nowMs: () => number = () => 0;
   #done: Promise<void> | null = null;
   #handingOver: Promise<void> | null = null;
+  #streams = 0;
   #closing = new AbortController();
   readonly #exiting = new AbortController();
 
@@ -63,9 +67,21 @@ export class Drain implements Lifetime {
     return this.#exiting.signal;
   }
 
-  /** Drains; resolves when nothing is left to do here. Asking again gives the same drain, and hands over what came since. */
+  async *reading<T>(events: AsyncGenerator<T>): AsyncGenerator<T> {
+    this.#streams += 1;
+    try {
+      yield* events;
+    } finally {
+      this.#streams -= 1;
+    }
+  }
+
+  /**
+   * Drains; resolves when nothing is left to do here. Asking again gives the same drain, hands over what came since, and
+   * waits for the streams that began since.
+   */
   begin(context: FlowContext): Promise<void> {
-    if (this.#done) return this.#done.then(() => this.handOver(context));
+    if (this.#done) return this.#done.then(() => this.#finishSince(context));
     this.#done = this.#run(context);
     return this.#done;
   }
@@ -116,15 +132,25 @@ export class Drain implements Lifetime {
     await retryStore(context, marked, STORE_PATIENCE_MS).catch(() =>
       log.warn({}, "drain not marked, the store is away"),
     );
-    const quietUntilMs = Math.min(startedMs + QUIET_MS, this.#deadlineMs);
-    while (clock.monotonicMs() < this.#deadlineMs && (this.#deps.busy() > 0 || clock.monotonicMs() < quietUntilMs)) {
-      await clock.sleep(CHECK_MS);
-    }
+    const quietUntilMs = startedMs + QUIET_MS;
+    await this.#withinGrace(
+      context,
+      () => this.#deps.busy() > 0 || this.#streams > 0 || clock.monotonicMs() < quietUntilMs,
+    );
     // From here on nothing is begun: what comes while the rest is given up is given up with it.
     this.#state = "drained";
     await this.handOver(context);
     this.#closing.abort();
     log.info({}, "drained");
+  }
+
+  async #finishSince(context: FlowContext): Promise<void> {
+    await this.handOver(context);
+    await this.#withinGrace(context, () => this.#streams > 0);
+  }
+
+  async #withinGrace({ clock }: FlowContext, goesOn: () => boolean): Promise<void> {
+    while (clock.monotonicMs() < this.#deadlineMs && goesOn()) await clock.sleep(CHECK_MS);
   }
 
   async #release(context: FlowContext): Promise<void> {

@@ -39,7 +39,7 @@ export async function streamTurn(context: FlowContext, rpc: Rpc, watched: Watche
     return answerUnrecorded(context, rpc, { turn: watched.turn, ended: first });
   }
   whenGone(signal, () => watch.close());
-  return { kind: "events", headers: {}, events: turnEvents(context, rpc, watched) };
+  return { kind: "events", headers: {}, events: context.lifetime.reading(turnEvents(context, rpc, watched)) };
 }
 
 async function* turnEvents(context: FlowContext, rpc: Rpc, watched: WatchedTurn): AsyncGenerator<SseEvent> {

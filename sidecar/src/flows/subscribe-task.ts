@@ -57,7 +57,9 @@ function answerFrom(context: FlowContext, rpc: Rpc, open: { feed: TaskFeed; view
     feed.close();
     return { kind: "events", headers: {}, events: none() };
   }
-  return { kind: "events", headers: {}, events: subscription(context, rpc, { feed, view, cursor }) };
+  const events = subscription(context, rpc, { feed, view, cursor });
+  // One that waits for somebody's answer would hold a drain for nothing.
+  return { kind: "events", headers: {}, events: isAtRest(task.state) ? events : context.lifetime.reading(events) };
 }
 
 /** The Task as it is and what follows until rest, for a message whose events another turn's source brings. */

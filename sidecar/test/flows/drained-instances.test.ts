@@ -1,8 +1,15 @@
 /** P8: what arrives while an instance hands its work over, or after that, is handed over too. */
 import { randomUUID } from "node:crypto";
-import { afterEach, describe, expect, test } from "vitest";
-import { FlowCluster, type FlowInstance, sendOf, startInstance } from "../support/flow-instance.ts";
-import { resultOf, ScriptedAgent, ScriptedStream, taskOf } from "../support/scripted-agent.ts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import {
+  eventsOf,
+  fastClock,
+  FlowCluster,
+  type FlowInstance,
+  sendOf,
+  startInstance,
+} from "../support/flow-instance.ts";
+import { resultOf, ScriptedAgent, ScriptedStream, statusOf, taskOf } from "../support/scripted-agent.ts";
 import { waitFor } from "../support/wait.ts";
 
 let instance: FlowInstance;
@@ -85,5 +92,80 @@ describe("a drained instance with a task that waits for input", () => {
     await instance.drain.begin(instance.context);
     expect(await cluster.store.readTask("T")).toMatchObject({ owner: "" });
     expect(await cluster.store.readTurn(later.id)).toMatchObject({ instance: "", attempt: 1, handovers: 1 });
+  });
+});
+
+describe("P8: a stream at a drained instance, of work at another one,", () => {
+  const GRACE_MS = 60_000;
+  const QUIET_MS = 3_000;
+  const clock = fastClock(10);
+  let cluster: FlowCluster;
+  let source: ScriptedStream;
+  let other: FlowInstance;
+
+  beforeEach(async () => {
+    cluster = new FlowCluster(clock);
+    source = new ScriptedStream();
+    const agent = new ScriptedAgent().on(
+      "SendStreamingMessage",
+      () => source.send({ task: taskOf("T", "WORKING") }).exchange,
+    );
+    other = await startInstance(cluster, agent);
+    instance = await startInstance(cluster, new ScriptedAgent(), { graceMs: GRACE_MS });
+    await other.call("SendStreamingMessage", sendOf());
+    await waitFor(() => cluster.store.readTask("T"), { message: "no task T" });
+  });
+  afterEach(() => other.stop());
+
+  const follow = async () => eventsOf(await instance.call("SubscribeToTask", { id: "T" }));
+
+  async function passed(ms: number): Promise<void> {
+    const fromMs = clock.monotonicMs();
+    await waitFor(() => clock.monotonicMs() - fromMs > ms, { message: "time stands still" });
+  }
+
+  function watchEnd(drained: Promise<void>): { over: boolean } {
+    const seen = { over: false };
+    void drained.then(() => (seen.over = true));
+    return seen;
+  }
+
+  test("goes on to the end of the work, within the grace", async () => {
+    const followed = follow();
+    const drain = watchEnd(instance.drain.begin(instance.context));
+    await passed(QUIET_MS + 1_000);
+    expect(drain.over).toBe(false);
+    source.send(statusOf("T", "COMPLETED")).end();
+    expect((await followed).map(({ id }) => id)).toEqual(["1", "2"]);
+    await waitFor(() => drain.over, { message: "the drain waits on" });
+  });
+
+  test("does so when it began after the drain and the process is told to end", async () => {
+    await instance.drain.begin(instance.context);
+    const followed = follow();
+    await passed(100);
+    const drain = watchEnd(instance.drain.begin(instance.context));
+    await passed(QUIET_MS);
+    expect(drain.over).toBe(false);
+    source.send(statusOf("T", "COMPLETED")).end();
+    expect((await followed).map(({ id }) => id)).toEqual(["1", "2"]);
+    await waitFor(() => drain.over, { message: "the drain waits on" });
+  });
+
+  test("ends with the grace, after a recorded event", async () => {
+    const followed = follow();
+    await instance.drain.begin(instance.context);
+    expect((await followed).map(({ id }) => id)).toEqual(["1"]);
+    source.end();
+  });
+
+  test("does not hold a drain while its task waits for input", async () => {
+    source.send(statusOf("T", "INPUT_REQUIRED")).end();
+    await waitFor(async () => (await cluster.store.readTask("T"))?.state === "input-required", { message: "at work" });
+    const followed = follow();
+    const begunMs = clock.monotonicMs();
+    await instance.drain.begin(instance.context);
+    expect(clock.monotonicMs() - begunMs).toBeLessThan(GRACE_MS / 2);
+    expect((await followed).map(({ id }) => id)).toEqual(["2"]);
   });
 });

@@ -88,15 +88,15 @@ export interface FlowInstance {
 export async function startInstance(
   cluster: FlowCluster,
   agent: ScriptedAgent,
-  replace: Partial<FlowContext> & { id?: string } = {},
+  replace: Partial<FlowContext> & { id?: string; graceMs?: number } = {},
 ): Promise<FlowInstance> {
   const { clock, hub } = cluster;
-  const { id: instanceId = randomUUID(), ...replaced } = replace;
+  const { id: instanceId = randomUUID(), graceMs = 0, ...replaced } = replace;
   const store = replaced.store ?? cluster.store;
   await cluster.store.registerInstance({ id: instanceId, podName: "", podUid: instanceId }, LEASE_MS);
   const relay = new MemoryRelay(hub);
   const taker = new WorkTaker();
-  const drain = new Drain({ graceMs: 0, busy: () => taker.busy, setDraining: () => {} });
+  const drain = new Drain({ graceMs, busy: () => taker.busy, setDraining: () => {} });
   const context: FlowContext = {
     settings: {
       instanceId,

@@ -19,8 +19,6 @@ export interface Outcome {
   readonly generations: readonly number[];
   /** Connections it took. */
   readonly connections: number;
-  /** Cut at a sidecar, and resumed where there was none any more. */
-  readonly isOrphaned: boolean;
   /** Everything that breaks a promise: a gap, a repeat, an error in answer. Empty when all is well. */
   readonly problems: readonly string[];
 }
@@ -77,7 +75,6 @@ class Conversation {
   readonly #mayBeUnrecorded: boolean;
   taskId: string | undefined;
   state: string | undefined;
-  isOrphaned = false;
   connections = 0;
 
   /** Either a text to send, or the id of a task that somebody else has started. */
@@ -89,7 +86,7 @@ class Conversation {
 
   get isOver(): boolean {
     const isEnded = this.state !== undefined && terminalStates.has(this.state);
-    return isEnded || this.isOrphaned || this.problems.length > 0;
+    return isEnded || this.problems.length > 0;
   }
 
   take(event: SseEvent): void {
@@ -109,12 +106,9 @@ class Conversation {
     }
   }
 
-  /** The answer was an error and no stream. An agent alone knows nothing of a task that a sidecar has recorded. */
+  /** The answer was an error and no stream. */
   takeRefusal({ status, message }: NoStreamError): void {
-    if (status === 503) return;
-    if (this.#mayBeUnrecorded && this.generations.length > 0 && message.includes("TASK_NOT_FOUND")) {
-      this.isOrphaned = true;
-    } else this.problems.push(message);
+    if (status !== 503) this.problems.push(message);
   }
 
   #count(id: string | null): void {
@@ -144,9 +138,9 @@ class Conversation {
   }
 
   outcome(): Outcome {
-    const { messageId, taskId, state, generations, connections, isOrphaned, problems } = this;
+    const { messageId, taskId, state, generations, connections, problems } = this;
     const text = [...this.#artifacts.values()].join("");
-    return { messageId, taskId, state, text, generations, connections, isOrphaned, problems };
+    return { messageId, taskId, state, text, generations, connections, problems };
   }
 }
 
@@ -200,7 +194,7 @@ export async function converse(text: string, ...endpoints: readonly Endpoint[]):
 
 /**
  * Streams one message through an endpoint behind which some pods have a sidecar and some have none. A stream that an
- * agent alone answers has to last; any other one resumes, as long as there is a sidecar to resume at.
+ * agent alone answers has to last; so has any other one that would come back to such a pod, which knows nothing of it.
  */
 export async function converseWithMixedPods(text: string, endpoint: Endpoint): Promise<Outcome> {
   return await finish(new Conversation({ text, mayBeUnrecorded: true }), [endpoint]);

@@ -23,8 +23,6 @@ export interface LoadReport {
   readonly events: number;
   /** Streams that needed more than one connection. */
   readonly resumed: number;
-  /** Streams that were cut and came back when the last sidecar was gone; only with pods of both kinds. */
-  readonly orphaned: number;
   /** Ids of the messages that streams sent. */
   readonly messageIds: readonly string[];
   /** Empty when every call was answered and every stream was complete. */
@@ -70,7 +68,7 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
   const { callsPerSecond = 50, streams = 10, streamLength = 100, isMixed = false } = options;
   const failures = new Failures();
   const messageIds: string[] = [];
-  const count = { calls: 0, streams: 0, events: 0, resumed: 0, orphaned: 0 };
+  const count = { calls: 0, streams: 0, events: 0, resumed: 0 };
   const stopping = new AbortController();
   const since = (startedAt: number): number => (startedAt - begun) / 1000;
   const spanOf = (startedAt: number) => ({ seconds: since(startedAt), took: (Date.now() - startedAt) / 1000 });
@@ -92,8 +90,7 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
     if (outcome.connections > 1) count.resumed += 1;
     const note = (what: string): void => failures.add(spanOf(startedAt), `stream: ${what}`, outcome.taskId);
     for (const problem of outcome.problems) note(problem);
-    if (outcome.isOrphaned) count.orphaned += 1;
-    if (outcome.isOrphaned || outcome.problems.length > 0) return;
+    if (outcome.problems.length > 0) return;
     if (outcome.state !== "TASK_STATE_COMPLETED") note(`ended as ${outcome.state}`);
     else if (outcome.text !== countedTo(streamLength)) note(`counted "${outcome.text}"`);
   };
