@@ -8,10 +8,14 @@ import { describeAgent } from "./support/scenario.ts";
 
 // Before it is protected, only an agent that goes on serving after SIGTERM fails no request of a rollout, and no stream that
 // is shorter than its grace.
+// Shorter than a stream of the load, so that some are cut and resume while all pods have a sidecar. From the change of the
+// configuration on it is the default, longer than any: where sidecars go for good a stream has nowhere to resume.
+const shortDrain = { drain: { gracePeriod: "2s" } };
+
 describeAgent("a DurableAgent comes, changes and goes under load", { obeysSignals: false }, (agent) => {
   it("K1: all pods of a running Deployment are injected, its traffic is routed, and no request fails", async () => {
     const load = startLoad(agent().endpoint, { isMixed: true });
-    await agent().protect();
+    await agent().protect(shortDrain);
     const report = await load.stop();
     expect(report.failures).toEqual([]);
     expect(report.calls).toBeGreaterThan(50);
@@ -27,6 +31,7 @@ describeAgent("a DurableAgent comes, changes and goes under load", { obeysSignal
     await agent().protect({ sidecar: { logLevel: "debug" } });
     const report = await load.stop();
     expect(report.failures).toEqual([]);
+    expect(report.resumed).toBeGreaterThan(0);
     expect((await agent().pods()).filter((pod) => before.includes(pod.metadata.uid))).toEqual([]);
   });
 

@@ -10,7 +10,7 @@ export interface LoadOptions {
   readonly callsPerSecond?: number;
   /** Streams that run at any time; a new one starts when one has ended. */
   readonly streams?: number;
-  /** Numbers that each stream counts to, 20 a second. */
+  /** Numbers that the longest stream counts to, 20 a second. The others are shorter, so that they do not end together. */
   readonly streamLength?: number;
   /** Whether pods without a sidecar answer as well, as while sidecars come or go. */
   readonly isMixed?: boolean;
@@ -81,9 +81,9 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
     if (answer.kind === "failed") failures.add(spanOf(startedAt), `call: ${answer.why}`);
   };
 
-  const streamOnce = async (): Promise<void> => {
+  const streamOnce = async (length: number): Promise<void> => {
     const startedAt = Date.now();
-    const outcome = await (isMixed ? converseWithMixedPods : converse)(`count ${streamLength} every 50ms`, endpoint);
+    const outcome = await (isMixed ? converseWithMixedPods : converse)(`count ${length} every 50ms`, endpoint);
     count.streams += 1;
     messageIds.push(outcome.messageId);
     count.events += outcome.generations.length;
@@ -92,7 +92,7 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
     for (const problem of outcome.problems) note(problem);
     if (outcome.problems.length > 0) return;
     if (outcome.state !== "TASK_STATE_COMPLETED") note(`ended as ${outcome.state}`);
-    else if (outcome.text !== countedTo(streamLength)) note(`counted "${outcome.text}"`);
+    else if (outcome.text !== countedTo(length)) note(`counted "${outcome.text}"`);
   };
 
   const calls = async (): Promise<void> => {
@@ -108,11 +108,15 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
     await Promise.all(open);
   };
 
-  const streamLoop = async (): Promise<void> => {
-    while (!stopping.signal.aborted) await streamOnce();
+  const streamLoop = async (index: number): Promise<void> => {
+    const length = Math.ceil((streamLength * (streams + index + 1)) / (2 * streams));
+    while (!stopping.signal.aborted) await streamOnce(length);
   };
 
-  const loops = [...(callsPerSecond > 0 ? [calls()] : []), ...Array.from({ length: streams }, () => streamLoop())];
+  const loops = [
+    ...(callsPerSecond > 0 ? [calls()] : []),
+    ...Array.from({ length: streams }, (_, index) => streamLoop(index)),
+  ];
   return {
     stop: async () => {
       stopping.abort();
