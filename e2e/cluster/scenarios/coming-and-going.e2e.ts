@@ -14,7 +14,7 @@ const shortDrain = { drain: { gracePeriod: "2s" } };
 
 describeAgent("a DurableAgent comes, changes and goes under load", { obeysSignals: false }, (agent) => {
   it("K1: all pods of a running Deployment are injected, its traffic is routed, and no request fails", async () => {
-    const load = startLoad(agent().endpoint, { isMixed: true });
+    const load = startLoad(agent().endpoint, { isMixed: true, longCallMs: 8_000 });
     await agent().protect(shortDrain);
     const report = await load.stop();
     expect(report.failures).toEqual([]);
@@ -27,7 +27,7 @@ describeAgent("a DurableAgent comes, changes and goes under load", { obeysSignal
 
   it("K17: a change of configuration replaces all pods and fails no request", async () => {
     const before = (await agent().pods()).map((pod) => pod.metadata.uid);
-    const load = startLoad(agent().endpoint);
+    const load = startLoad(agent().endpoint, { longCallMs: 1_500 });
     await agent().protect({ sidecar: { logLevel: "debug" } });
     const report = await load.stop();
     expect(report.failures).toEqual([]);
@@ -36,14 +36,8 @@ describeAgent("a DurableAgent comes, changes and goes under load", { obeysSignal
   });
 
   it("K17: an undone rollout is done again, and no request fails", async () => {
-    const load = startLoad(agent().endpoint, { isMixed: true });
-    await agent().kubectl("rollout", "undo", agent().resource, "--to-revision=1");
-    await waitUntil("the stamp to be back", async () => {
-      const template = await agent().kubectl("get", agent().resource, "-o", "jsonpath={.spec.template.metadata}");
-      return template.includes("durable-agent.dev/agent");
-    });
-    await agent().waitForRollout();
-    await agent().waitUntilProtected();
+    const load = startLoad(agent().endpoint, { isMixed: true, longCallMs: 8_000 });
+    await agent().undoRollout();
     const report = await load.stop();
     expect(report.failures).toEqual([]);
     expect((await agent().pods()).every(isInjected)).toBe(true);
@@ -51,7 +45,7 @@ describeAgent("a DurableAgent comes, changes and goes under load", { obeysSignal
 
   it("K17: an upgraded operator restarts no workload and fails no request", async () => {
     const before = (await agent().pods()).map((pod) => pod.metadata.uid).toSorted();
-    const load = startLoad(agent().endpoint);
+    const load = startLoad(agent().endpoint, { longCallMs: 8_000 });
     await installOperator(requireCluster());
     await agent().waitUntilProtected();
     const report = await load.stop();
@@ -60,7 +54,7 @@ describeAgent("a DurableAgent comes, changes and goes under load", { obeysSignal
   });
 
   it("K11: deleting the DurableAgent leaves the Deployment as it was, and no request fails", async () => {
-    const load = startLoad(agent().endpoint, { isMixed: true });
+    const load = startLoad(agent().endpoint, { isMixed: true, longCallMs: 8_000 });
     await agent().kubectl("delete", "durableagent", agent().name, "--timeout=120s");
     await waitUntil("pods without a sidecar", async () => {
       const pods = await agent().pods();

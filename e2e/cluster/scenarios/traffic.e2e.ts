@@ -28,11 +28,13 @@ describeAgent("a Service names the port by its number", { targetPort: "number", 
   const targetPort = async (): Promise<string> =>
     await agent().kubectl("get", "service", agent().name, "-o", "jsonpath={.spec.ports[0].targetPort}");
 
-  it("K10: the Service is led to the sidecar's port and back, and no request fails", async () => {
-    const load = startLoad(agent().endpoint, { isMixed: true });
+  it("K10: the Service is led to the sidecar's port and back, and no request fails, also when it is undone", async () => {
+    const load = startLoad(agent().endpoint, { isMixed: true, longCallMs: 8_000 });
     await agent().protect();
     expect(await targetPort()).toBe("durable-a2a");
     expect(await converse("count 5", agent().endpoint)).toMatchObject(completed);
+    await agent().undoRollout();
+    expect(await targetPort()).toBe("durable-a2a");
     await agent().kubectl("delete", "durableagent", agent().name, "--timeout=120s");
     await waitUntil("pods without a sidecar", async () => !(await agent().pods()).some(isInjected), {
       deadlineMs: 120_000,

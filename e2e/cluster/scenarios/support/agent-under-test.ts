@@ -106,6 +106,17 @@ export class AgentUnderTest {
     await this.waitUntilProtected();
   }
 
+  /** Goes back to the revision that was there first, without sidecars; resolves when the operator has stamped it again. */
+  async undoRollout(): Promise<void> {
+    await this.kubectl("rollout", "undo", this.resource, "--to-revision=1");
+    await waitUntil("the stamp to be back", async () => {
+      const template = await this.kubectl("get", this.resource, "-o", "jsonpath={.spec.template.metadata}");
+      return template.includes("durable-agent.dev/agent");
+    });
+    await this.waitForRollout();
+    await this.waitUntilProtected();
+  }
+
   /** Waits until the DurableAgent is ready for what is asked for at this moment, and all pods have the sidecar. */
   async waitUntilProtected(): Promise<void> {
     let last = "";

@@ -1,4 +1,4 @@
-// A steady load: short unary calls that are never repeated, and streams that resume. It goes on until it is stopped and
+// A steady load: unary calls that are never repeated, and streams that resume. It goes on until it is stopped and
 // then tells everything that broke a promise.
 
 import { setTimeout as delay } from "node:timers/promises";
@@ -8,6 +8,8 @@ import { converse, converseWithMixedPods, type Endpoint, send } from "./conversa
 export interface LoadOptions {
   /** Unary calls a second. */
   readonly callsPerSecond?: number;
+  /** Milliseconds that the agent takes for one more call each second: shorter than the grace of every pod. None without it. */
+  readonly longCallMs?: number;
   /** Streams that run at any time; a new one starts when one has ended. */
   readonly streams?: number;
   /** Numbers that the longest stream counts to, 20 a second. The others are shorter, so that they do not end together. */
@@ -65,7 +67,7 @@ class Failures {
 
 /** Starts a load on `endpoint`. */
 export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
-  const { callsPerSecond = 50, streams = 10, streamLength = 100, isMixed = false } = options;
+  const { callsPerSecond = 50, longCallMs = 0, streams = 10, streamLength = 100, isMixed = false } = options;
   const failures = new Failures();
   const messageIds: string[] = [];
   const count = { calls: 0, streams: 0, events: 0, resumed: 0 };
@@ -74,11 +76,11 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
   const spanOf = (startedAt: number) => ({ seconds: since(startedAt), took: (Date.now() - startedAt) / 1000 });
   const begun = Date.now();
 
-  const callOnce = async (): Promise<void> => {
+  const callOnce = async (ms: number): Promise<void> => {
     const startedAt = Date.now();
-    const answer = await send(endpoint, "slow 20");
+    const answer = await send(endpoint, `slow ${ms}`);
     count.calls += 1;
-    if (answer.kind === "failed") failures.add(spanOf(startedAt), `call: ${answer.why}`);
+    if (answer.kind === "failed") failures.add(spanOf(startedAt), `call of ${ms} ms: ${answer.why}`);
   };
 
   const streamOnce = async (length: number): Promise<void> => {
@@ -95,15 +97,15 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
     else if (outcome.text !== countedTo(length)) note(`counted "${outcome.text}"`);
   };
 
-  const calls = async (): Promise<void> => {
+  const callsOf = async (ms: number, perSecond: number): Promise<void> => {
     const open = new Set<Promise<void>>();
     for (let started = 0; !stopping.signal.aborted; ) {
       // By the clock, so that a busy machine makes calls late and not fewer.
-      for (; started < since(Date.now()) * callsPerSecond; started += 1) {
-        const running: Promise<void> = callOnce().finally(() => open.delete(running));
+      for (; started < since(Date.now()) * perSecond; started += 1) {
+        const running: Promise<void> = callOnce(ms).finally(() => open.delete(running));
         open.add(running);
       }
-      await delay(1000 / callsPerSecond);
+      await delay(1000 / perSecond);
     }
     await Promise.all(open);
   };
@@ -113,10 +115,11 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
     while (!stopping.signal.aborted) await streamOnce(length);
   };
 
-  const loops = [
-    ...(callsPerSecond > 0 ? [calls()] : []),
-    ...Array.from({ length: streams }, (_, index) => streamLoop(index)),
+  const calls = [
+    ...(callsPerSecond > 0 ? [callsOf(20, callsPerSecond)] : []),
+    ...(longCallMs > 0 ? [callsOf(longCallMs, 1)] : []),
   ];
+  const loops = [...calls, ...Array.from({ length: streams }, (_, index) => streamLoop(index))];
   return {
     stop: async () => {
       stopping.abort();
