@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { LABELS } from "@durable-agent/crds/contract";
+import { ANNOTATIONS, LABELS } from "@durable-agent/crds/contract";
 import { planReconcile } from "../src/reconcile/plan.ts";
 import type { World } from "../src/reconcile/world.ts";
 import { durableAgent } from "./support/durable-agents.ts";
@@ -23,11 +23,23 @@ function condition(state: World, type: string): string {
   return `${found?.status}/${found?.reason}`;
 }
 
-/** The world after the first round, with the pods that stand in the row. */
+/** The world after the first round, with the pods that stand in the row; injected ones were made from its template. */
 function stampedWorld(parts: Parameters<typeof world>[0] = {}): World {
   const first = world({ ...parts, pods: [] });
-  const pods = parts.pods ?? world().pods;
-  const second = { ...carryOut(first, planReconcile(first)), pods };
+  const stamped = carryOut(first, planReconcile(first));
+  const hash = stamped.workload?.spec.template.metadata?.annotations?.[ANNOTATIONS.configHash] ?? "";
+  const pods = (parts.pods ?? world().pods).map((made) =>
+    made.metadata.annotations === undefined
+      ? made
+      : {
+          ...made,
+          metadata: {
+            ...made.metadata,
+            annotations: { ...made.metadata.annotations, [ANNOTATIONS.configHash]: hash },
+          },
+        },
+  );
+  const second = { ...stamped, pods };
   const { actions } = planReconcile(second);
   return carryOut(second, { actions: actions.filter((action) => action.kind === "writeStatus") });
 }
@@ -79,6 +91,23 @@ describe("the first rounds", () => {
     const changed = structuredClone(settled);
     changed.agent.spec.recovery.maxAttempts = 5;
     expect(describeActions(changed)).toEqual(["stamp"]);
+  });
+
+  test("a config change is in force when every pod was made with it, an operator's other sidecar changes nothing", () => {
+    const routed = { ...service2, services: [service(8080, { routed: true })] };
+    const settled = stampedWorld(routed);
+    expect(condition(settled, "Ready")).toBe("True/Ready");
+    expect(condition({ ...settled, sidecarVersion: "v2" }, "Ready")).toBe("True/Ready");
+    const changed = structuredClone(settled);
+    changed.agent.spec.recovery.maxAttempts = 5;
+    changed.agent.metadata.generation = 2;
+    expect(condition(changed, "Ready")).toBe("False/RollingOut");
+    const rolling = carryOut(changed, planReconcile(changed));
+    expect(rolling.agent.status?.observedGeneration).toBe(2);
+    expect(condition(rolling, "Injected")).toBe("False/RollingOut");
+    expect(describeActions(rolling)).toEqual([]);
+    const done = stampedWorld({ ...routed, spec: { spec: { recovery: changed.agent.spec.recovery } } });
+    expect(condition({ ...rolling, pods: done.pods }, "Ready")).toBe("True/Ready");
   });
 
   test("with upgrade Rolling another sidecar stamps again, when no other workload restarts", () => {

@@ -17,7 +17,7 @@ import { finalizer } from "./names.ts";
 import { planOwnSecret } from "./own-secret.ts";
 import { selectorMatches, serviceSelects } from "./selection.ts";
 import { planRestore, planService, type ServiceStep } from "./traffic.ts";
-import { type PodCensus, readStamp, sameStamp, takeCensus } from "./workload-state.ts";
+import { findRolloutStop, hasConfigOf, type PodCensus, readStamp, sameStamp, takeCensus } from "./workload-state.ts";
 import type { Action, Plan, World } from "./world.ts";
 
 /** While pods come and go the operator looks again even if no event arrives. */
@@ -69,7 +69,10 @@ function planPresence(world: World): Plan {
   // Pods that are missing may be refused, and for a StatefulSet only Events say so, which are not watched.
   const wanted = touches ? (assessment.workload.spec.replicas ?? 1) : 0;
   const complete =
-    census.running.length >= wanted && census.injected.length === census.running.length && census.missed.length === 0;
+    census.running.length >= wanted &&
+    census.missed.length === 0 &&
+    census.injected.length === census.running.length &&
+    (!touches || census.injected.every((pod) => hasConfigOf(pod, assessment.stamp)));
   const awaitsUpgrade = !world.upgradeSlotFree && stamped?.sidecarVersion !== world.sidecarVersion;
   const settled = lacking === undefined && complete && !awaitsUpgrade;
   return settled ? { actions } : { actions, requeueAfterMs: settleMs };
@@ -90,11 +93,11 @@ function planDeletion(world: World): Plan {
   const stamped = stamp !== undefined && stamp.agent === agent.metadata.name && !heir;
   const remaining = census.injected.filter((pod) => pod.metadata.labels?.[LABELS.agent] === agent.metadata.name);
   const waits = workload !== undefined && workload.spec.updateStrategy?.type !== "OnDelete" && remaining.length > 0;
-  const paused = workload?.spec.paused === true ? "; the Deployment is paused, resume it" : "";
+  const stop = workload === undefined ? undefined : findRolloutStop(workload);
   const finding: Finding = {
     status: "False",
     reason: "Deleting",
-    message: `${remaining.length} pods still run with a sidecar${paused}`,
+    message: `${remaining.length} pods still run with a sidecar${stop === undefined ? "" : `; ${stop}`}`,
   };
   const status = buildStatus(world, census, {
     assessment: undefined,

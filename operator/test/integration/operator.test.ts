@@ -154,10 +154,13 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
       "the template is stamped anew",
     );
     await eventually(
-      () => listPods("researcher"),
-      (found) => found.length === 2 && found.every((pod) => sidecarVariable(pod, "RECOVERY_POLICY") === "Fail"),
-      "both pods run with the new setting",
+      () => readAgent("researcher"),
+      (agent) =>
+        agent.status?.observedGeneration === agent.metadata.generation && conditionOf(agent, "Ready") === "True/Ready",
+      "it is ready in its new generation",
     );
+    const stay = (await listPods("researcher")).filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+    expect(stay.map((pod) => sidecarVariable(pod, "RECOVERY_POLICY"))).toEqual(["Fail", "Fail"]);
   });
 
   test("after rollout undo to the time before, the Service leads to the agent until the sidecars are back", async () => {
