@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ANNOTATIONS, LABELS } from "@durable-agent/crds/contract";
+import type { Workload } from "../src/kubernetes/objects.ts";
 import { planReconcile } from "../src/reconcile/plan.ts";
 import type { World } from "../src/reconcile/world.ts";
 import { durableAgent } from "./support/durable-agents.ts";
@@ -417,6 +418,28 @@ describe("deletion", () => {
   test("an heir takes the workload over as it is", () => {
     const heir = durableAgent({ name: "heir", metadata: { creationTimestamp: "2026-02-01T00:00:00Z" } });
     expect(describeActions({ ...deleting(routed), rivals: [heir], pods: [] })).toEqual(["removeFinalizer"]);
+  });
+
+  test("an heir that leaves the workload alone is none", () => {
+    const heir = durableAgent({
+      name: "heir",
+      spec: { agent: { port: "nobody-has-it" } },
+      metadata: { creationTimestamp: "2026-02-01T00:00:00Z" },
+    });
+    const state = { ...deleting(routed), rivals: [heir] };
+    expect(describeActions(state)).toEqual(["writeStatus", "restore researcher", "unstamp"]);
+  });
+
+  const stops: [title: string, spec: Partial<Workload["spec"]>, said: RegExp][] = [
+    ["a paused Deployment", { paused: true }, /2 pods .* paused/],
+    ["a partition", { updateStrategy: { type: "RollingUpdate", rollingUpdate: { partition: 1 } } }, /partition 1/],
+  ];
+  test.each(stops)("%s is said to hold it up", (_title, spec, said) => {
+    const state = deleting(routed);
+    state.workload = { ...workload(), spec: { ...workload().spec, ...spec } };
+    const action = planReconcile(state).actions.find((candidate) => candidate.kind === "writeStatus");
+    const conditions = action?.kind === "writeStatus" ? action.status.conditions : [];
+    expect(conditions?.find(({ type }) => type === "Ready")?.message).toMatch(said);
   });
 
   test("without a finalizer there is nothing to do", () => {

@@ -1,6 +1,7 @@
 /** Carries out one action of a plan. Rejects with ClusterError; doing an action twice is harmless. */
 import { ANNOTATIONS, LABELS } from "@durable-agent/crds/contract";
 import type { DurableAgent } from "@durable-agent/crds/durable-agent";
+import type { Workload } from "../kubernetes/objects.ts";
 import { durableAgents, secrets, services, workloadType } from "../kubernetes/resource-types.ts";
 import { type Cluster, ClusterError } from "../ports/cluster.ts";
 import { finalizer } from "../reconcile/names.ts";
@@ -53,7 +54,8 @@ async function writeFinalizers(cluster: Cluster, agent: DurableAgent, finalizers
 }
 
 /**
- * Applies the stamp, or with none gives up every field that the operator owns on the workload, which removes them. The
+ * Applies the stamp, or with none gives up every field that the operator owns on the workload, which removes them unless
+ * somebody else owns them too: a manifest that was written from the stamped workload has them. Those are removed by name. The
  * uid keeps a workload that was deleted and made again from being created by an apply.
  */
 async function applyStamp(
@@ -71,10 +73,26 @@ async function applyStamp(
           ...(stamp.sidecarVersion === undefined ? {} : { [ANNOTATIONS.sidecarVersion]: stamp.sidecarVersion }),
         };
   const metadata = stamp === undefined ? undefined : { labels: { [LABELS.agent]: stamp.agent }, annotations };
-  await cluster.apply(workloadType(workload.kind ?? ""), {
+  const type = workloadType(workload.kind ?? "");
+  const applied = await cluster.apply(type, {
     metadata: { name, namespace, uid },
     ...(metadata === undefined ? {} : { spec: { template: { metadata } } }),
   });
+  const left = stamp === undefined ? findStampKeys(applied) : undefined;
+  if (left === undefined) return;
+  await cluster.merge(type, { name, namespace }, { spec: { template: { metadata: left } } });
+}
+
+/** A merge patch that removes what the template still has of a stamp; undefined: nothing. */
+function findStampKeys(workload: Workload): { labels?: object; annotations?: object } | undefined {
+  const { labels = {}, annotations = {} } = workload.spec.template.metadata ?? {};
+  const noted = [ANNOTATIONS.configHash, ANNOTATIONS.sidecarVersion].filter((key) => annotations[key] !== undefined);
+  const labelled = labels[LABELS.agent] !== undefined;
+  if (!labelled && noted.length === 0) return undefined;
+  return {
+    ...(labelled ? { labels: { [LABELS.agent]: null } } : {}),
+    ...(noted.length === 0 ? {} : { annotations: Object.fromEntries(noted.map((key) => [key, null])) }),
+  };
 }
 
 /**

@@ -7,7 +7,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { LABELS, PORT_NAME } from "@durable-agent/crds/contract";
-import type { DurableAgentStatus } from "@durable-agent/crds/durable-agent";
+import type { DurableAgent, DurableAgentStatus } from "@durable-agent/crds/durable-agent";
 import type { Pod, Service } from "../kubernetes/objects.ts";
 import { findNamedPort, isLeaving, isReady } from "../kubernetes/sidecar-facts.ts";
 import { type Assessment, assess } from "./assessment.ts";
@@ -87,7 +87,7 @@ function planDeletion(world: World): Plan {
   if (!hasFinalizer(world)) return { actions: [] };
   const pods = podsOfWorkload(world);
   const census = takeCensus(pods, agent);
-  const heir = world.rivals.some((rival) => rival.metadata.deletionTimestamp === undefined);
+  const heir = world.rivals.some((rival) => canTakeOver(world, rival));
   const actions: Action[] = [];
   const stamp = workload === undefined ? undefined : readStamp(workload);
   const stamped = stamp !== undefined && stamp.agent === agent.metadata.name && !heir;
@@ -110,6 +110,13 @@ function planDeletion(world: World): Plan {
   if (stamped) actions.push({ kind: "stamp", stamp: undefined });
   if (finished) actions.push({ kind: "removeFinalizer" });
   return { actions, requeueAfterMs: settleMs };
+}
+
+/** A rival that leaves the workload alone inherits nothing: the pods would wait for it. */
+function canTakeOver(world: World, rival: DurableAgent): boolean {
+  if (rival.metadata.deletionTimestamp !== undefined) return false;
+  const rivals = world.rivals.filter((other) => other !== rival);
+  return assess({ ...world, agent: rival, rivals }).kind === "clear";
 }
 
 function hasFinalizer(world: World): boolean {

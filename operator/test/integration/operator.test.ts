@@ -350,6 +350,25 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
     expect((await listPods("researcher")).some(hasSidecar)).toBe(false);
   });
 
+  test("deleting the DurableAgent takes out a stamp that came with the workload's own manifest", async () => {
+    const copied = deployment("copied") as { spec: { template: { metadata: object } } };
+    copied.spec.template.metadata = {
+      labels: { app: "copied", [LABELS.agent]: "copied" },
+      annotations: { [ANNOTATIONS.configHash]: "0123456789abcdef" },
+    };
+    await cluster.apply(copied, durableAgentFor("copied"));
+    await becomesReady("copied");
+    // As kubectl get -o yaml | kubectl apply does: by now the manifest's owner has every field.
+    const stamped = (await readWorkload("copied"))?.spec.template.metadata;
+    copied.spec.template.metadata = { labels: stamped?.labels, annotations: stamped?.annotations };
+    await cluster.apply(copied);
+    await cluster.kubectl(["delete", "durableagent", "copied", "-n", namespace, "--timeout=30s"]);
+    const restored = (await readWorkload("copied"))?.spec.template.metadata;
+    expect(restored?.labels).toEqual({ app: "copied" });
+    expect(restored?.annotations ?? {}).toEqual({});
+    expect((await listPods("copied")).some(hasSidecar)).toBe(false);
+  });
+
   test("a pod that missed its sidecar is evicted when it is a minute old, where that is asked for: it goes here", async () => {
     await eventually(
       async () => ({ pod: await cluster.admin.read(pods, { name: "missed", namespace }) }),
