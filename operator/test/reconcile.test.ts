@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ANNOTATIONS, LABELS } from "@durable-agent/crds/contract";
-import type { Workload } from "../src/kubernetes/objects.ts";
+import type { Pod, Workload } from "../src/kubernetes/objects.ts";
 import { planReconcile } from "../src/reconcile/plan.ts";
 import type { World } from "../src/reconcile/world.ts";
 import { durableAgent } from "./support/durable-agents.ts";
@@ -386,6 +386,21 @@ describe("a labelled pod without a sidecar", () => {
     expect(describeActions(stampedWorld({ pods: missed, spec: { spec: { replaceUninjected: true } } }))).toContain(
       "evict old",
     );
+  });
+  const going = pod("gone", { labelled: true });
+  going.metadata.deletionTimestamp = "2026-01-02T03:04:00Z";
+  const others: [title: string, other: Pod, replicas: number][] = [
+    ["goes", going, 2],
+    ["is not ready", pod("starting", { labelled: true, ready: false }), 3],
+  ];
+  test.each(others)("is not evicted while another one %s", (_title, other, replicas) => {
+    const scaled = { ...workload(), spec: { ...workload().spec, replicas } };
+    const evicts = (pods: Pod[]): boolean =>
+      describeActions(stampedWorld({ workload: scaled, pods, spec: { spec: { replaceUninjected: true } } })).includes(
+        "evict old",
+      );
+    expect(evicts([...missed, other])).toBe(false);
+    expect(evicts([...missed, pod("up", { labelled: true })])).toBe(true);
   });
   test("is only reported otherwise", () => {
     expect(describeActions(stampedWorld({ pods: missed })).join()).not.toContain("evict");

@@ -52,8 +52,7 @@ export function createAgentController(options: AgentControllerOptions): (key: st
     const plan = planReconcile(world);
     if (plan.actions.some((action) => isUpgrade(action, world))) upgrading = { key, since: performance.now() };
     for (const action of plan.actions) {
-      await perform(options.cluster, world, action);
-      report(options.events, world, action);
+      if (await perform(options.cluster, world, action)) report(options.events, world, action);
     }
     return { requeueAfterMs: plan.requeueAfterMs ?? resyncMs * (0.8 + Math.random() * 0.4) };
   };

@@ -10,40 +10,39 @@ import { type ServiceStep, steppedPorts } from "../reconcile/traffic.ts";
 import type { Stamp } from "../reconcile/workload-state.ts";
 import type { Action, World } from "../reconcile/world.ts";
 
-/** Performs the action in the cluster. */
+/** Performs the action in the cluster. Resolves to whether it was done: an eviction may have to wait. */
 export async function perform(
   cluster: Cluster,
   world: Pick<World, "agent" | "workload">,
   action: Action,
-): Promise<void> {
+): Promise<boolean> {
   const { agent } = world;
   const reference = { name: agent.metadata.name, namespace: agent.metadata.namespace };
   switch (action.kind) {
     case "addFinalizer":
       await writeFinalizers(cluster, agent, [...(agent.metadata.finalizers ?? []), finalizer]);
-      return;
+      return true;
     case "removeFinalizer":
       await writeFinalizers(
         cluster,
         agent,
         (agent.metadata.finalizers ?? []).filter((name) => name !== finalizer),
       );
-      return;
+      return true;
     case "writeSecret":
       await cluster.apply(secrets, { ...buildOwnSecret(agent, action.data) });
-      return;
+      return true;
     case "writeStatus":
       await cluster.apply(durableAgents, { metadata: reference, status: action.status }, { subresource: "status" });
-      return;
+      return true;
     case "stamp":
       await applyStamp(cluster, world, action.stamp);
-      return;
+      return true;
     case "stepService":
       await stepService(cluster, action.step, agent.metadata.name);
-      return;
+      return true;
     case "evictPod":
-      await evict(cluster, { name: action.pod.metadata.name ?? "", namespace: agent.metadata.namespace });
-      return;
+      return await evict(cluster, { name: action.pod.metadata.name ?? "", namespace: agent.metadata.namespace });
   }
 }
 
@@ -116,12 +115,14 @@ async function stepService(cluster: Cluster, step: ServiceStep, agentName: strin
   );
 }
 
-/** A disruption budget that does not allow it now allows it later. */
-async function evict(cluster: Cluster, reference: { name: string; namespace: string }): Promise<void> {
+/** False: the pod is gone already, or a disruption budget does not allow it now; later it does. */
+async function evict(cluster: Cluster, reference: { name: string; namespace: string }): Promise<boolean> {
   try {
     await cluster.evict(reference);
+    return true;
   } catch (error) {
-    if (error instanceof ClusterError && (error.fault === "tooManyRequests" || error.fault === "notFound")) return;
+    if (error instanceof ClusterError && (error.fault === "tooManyRequests" || error.fault === "notFound"))
+      return false;
     throw error;
   }
 }

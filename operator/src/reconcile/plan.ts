@@ -163,8 +163,12 @@ function restoreAll({ agent, services }: World): Action[] {
     .map((step) => ({ kind: "stepService", step }));
 }
 
-function planEviction({ agent, now }: World, { missed }: PodCensus): Pod | undefined {
+/** Only where nothing else is missing: without a disruption budget every eviction is granted at once. */
+function planEviction(world: World, { running, missed }: PodCensus): Pod | undefined {
+  const { agent, workload, now } = world;
   if (!agent.spec.replaceUninjected) return undefined;
+  if (podsOfWorkload(world).some((pod) => pod.metadata.deletionTimestamp !== undefined)) return undefined;
+  if (running.filter(isReady).length < (workload?.spec.replicas ?? 1)) return undefined;
   return missed.find((pod) => now.getTime() - Date.parse(pod.metadata.creationTimestamp ?? "") >= missedPodAgeMs);
 }
 
