@@ -372,6 +372,29 @@ describe("conditions", () => {
   });
 });
 
+describe("a write that was refused", () => {
+  const message = "a policy says no";
+  test("is told before it is tried again, and not twice", () => {
+    const refused = world({ refused: { action: "writeSecret", message } });
+    expect(describeActions(refused)).toEqual(["writeStatus", "addFinalizer", "writeSecret", "stamp"]);
+    expect(condition(refused, "Ready")).toBe("False/WriteRefused");
+    const told = carryOut(refused, { actions: planReconcile(refused).actions.slice(0, 1) });
+    expect(describeActions(told)).toEqual(["addFinalizer", "writeSecret", "stamp"]);
+  });
+  test("of a Service stands at the traffic", () => {
+    const refused = { ...stampedWorld(service2), refused: { action: "stepService" as const, message } };
+    expect([condition(refused, "Injected"), condition(refused, "TrafficRouted")]).toEqual([
+      "True/AllInjected",
+      "False/WriteRefused",
+    ]);
+  });
+  test("is told of a deletion as well", () => {
+    const refused = { ...stampedWorld(service2), refused: { action: "stamp" as const, message } };
+    refused.agent.metadata.deletionTimestamp = "2026-01-02T03:00:00Z";
+    expect(condition(refused, "Ready")).toBe("False/WriteRefused");
+  });
+});
+
 test("a workload that cannot be assessed is not touched", () => {
   expect(
     describeActions(

@@ -8,7 +8,7 @@ import { findBlockingPolicies } from "./network-policies.ts";
 import type { SecretStep } from "./own-secret.ts";
 import { namedPortObstacle } from "./traffic.ts";
 import { findCreationFailure, findRolloutStop, hasConfigOf, type PodCensus } from "./workload-state.ts";
-import type { World } from "./world.ts";
+import type { Refusal, World } from "./world.ts";
 
 type Clear = Extract<Assessment, { kind: "clear" }>;
 
@@ -154,6 +154,13 @@ export function describeRelay(world: World): Finding {
     return no("NotConfigured", "no NATS server is set; pods hear of each other's events by polling the database");
   }
   return world.relay ?? { status: "Unknown", reason: "Unreachable", message: "the NATS server was not asked yet" };
+}
+
+/** The condition that a refused write keeps from being true. */
+export function describeRefusal(refused: Refusal | undefined): { Injected?: Finding; TrafficRouted?: Finding } {
+  if (refused === undefined) return {};
+  const finding = no("WriteRefused", refused.message);
+  return refused.action === "stepService" ? { TrafficRouted: finding } : { Injected: finding };
 }
 
 function yes(reason: Finding["reason"], message: string): Finding {

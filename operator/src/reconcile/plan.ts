@@ -3,7 +3,7 @@
  * gives an empty one.
  *
  * Order of a plan: the finalizer before anything needs restoring, credentials before pods that mount them, the resolved
- * target in the status before the stamp that makes pods ask for it, Services last.
+ * target in the status before the stamp that makes pods ask for it, Services last. A refusal is told before anything else.
  */
 import { isDeepStrictEqual } from "node:util";
 import { LABELS, PORT_NAME } from "@durable-agent/crds/contract";
@@ -12,7 +12,14 @@ import type { Pod, Service } from "../kubernetes/objects.ts";
 import { findNamedPort, isLeaving, isReady } from "../kubernetes/sidecar-facts.ts";
 import { type Assessment, assess } from "./assessment.ts";
 import { type ConditionType, type Finding, markConditions } from "./conditions.ts";
-import { describeInjection, describeRelay, describeStore, describeTraffic, findMissingCredential } from "./findings.ts";
+import {
+  describeInjection,
+  describeRefusal,
+  describeRelay,
+  describeStore,
+  describeTraffic,
+  findMissingCredential,
+} from "./findings.ts";
 import { finalizer } from "./names.ts";
 import { planOwnSecret } from "./own-secret.ts";
 import { selectorMatches, serviceSelects } from "./selection.ts";
@@ -51,6 +58,7 @@ function planPresence(world: World): Plan {
       TrafficRouted: describeTraffic(world, assessment, census),
       StoreReady: store,
       RelayReady: describeRelay(world),
+      ...describeRefusal(world.refused),
     },
   });
   const statusWrites: Action[] = isDeepStrictEqual(status, agent.status) ? [] : [{ kind: "writeStatus", status }];
@@ -75,7 +83,13 @@ function planPresence(world: World): Plan {
     (!touches || census.injected.every((pod) => hasConfigOf(pod, assessment.stamp)));
   const awaitsUpgrade = !world.upgradeSlotFree && stamped?.sidecarVersion !== world.sidecarVersion;
   const settled = lacking === undefined && complete && !awaitsUpgrade;
+  // What is refused again ends the round, so that is told first.
+  if (world.refused !== undefined) actions.sort((one, other) => rankTelling(one) - rankTelling(other));
   return settled ? { actions } : { actions, requeueAfterMs: settleMs };
+}
+
+function rankTelling({ kind }: Action): number {
+  return kind === "writeStatus" ? 0 : 1;
 }
 
 /**
@@ -101,7 +115,13 @@ function planDeletion(world: World): Plan {
   };
   const status = buildStatus(world, census, {
     assessment: undefined,
-    findings: { Injected: finding, TrafficRouted: finding, StoreReady: finding, RelayReady: finding },
+    findings: {
+      Injected: finding,
+      TrafficRouted: finding,
+      StoreReady: finding,
+      RelayReady: finding,
+      ...describeRefusal(world.refused),
+    },
   });
   const finished = !stamped && !waits;
   // The last round says nothing: a status write would only make the removal of the finalizer a conflict.

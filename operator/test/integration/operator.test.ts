@@ -295,6 +295,75 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
     await cluster.kubectl(["delete", "deployment/refused", "statefulset/refused-set", "-n", namespace]);
   });
 
+  test("a policy that refuses the stamp is said in the condition and once in an Event", async () => {
+    const policy = (kind: string, spec: object): object => ({
+      apiVersion: "admissionregistration.k8s.io/v1",
+      kind,
+      metadata: { name: "no-sidecars.example.com" },
+      spec,
+    });
+    await cluster.apply(
+      deployment("guarded"),
+      policy("ValidatingAdmissionPolicy", {
+        failurePolicy: "Fail",
+        matchConstraints: {
+          resourceRules: [
+            {
+              apiGroups: ["apps"],
+              apiVersions: ["v1"],
+              operations: ["UPDATE"],
+              resources: ["deployments"],
+              resourceNames: ["guarded"],
+            },
+          ],
+        },
+        validations: [
+          {
+            expression: `!("${LABELS.agent}" in object.spec.template.metadata.labels)`,
+            message: "no sidecars here",
+          },
+        ],
+      }),
+      policy("ValidatingAdmissionPolicyBinding", {
+        policyName: "no-sidecars.example.com",
+        validationActions: ["Deny"],
+      }),
+    );
+    const template = { spec: { template: { metadata: { labels: { [LABELS.agent]: "guarded" } } } } };
+    const patch = [
+      "patch",
+      "deployment",
+      "guarded",
+      "-n",
+      namespace,
+      "--dry-run=server",
+      "-p",
+      JSON.stringify(template),
+    ];
+    await eventually(
+      () => cluster.kubectl(patch).catch(String),
+      (answer) => answer.includes("no sidecars here"),
+      "the policy is in force",
+    );
+    await cluster.apply(durableAgentFor("guarded"));
+    const agent = await eventually(
+      () => readAgent("guarded"),
+      (seen) => conditionOf(seen, "Ready") === "False/WriteRefused",
+      "the refused write is said",
+    );
+    expect(agent.status?.conditions?.find(({ type }) => type === "Ready")?.message).toContain("no sidecars here");
+    const told = await eventually(
+      async () => (await cluster.admin.list(events, { namespace })) as EventJson[],
+      (seen) => seen.some(({ reason }) => reason === "WriteRefused"),
+      "an Event says so",
+    );
+    expect(told.filter(({ reason }) => reason === "WriteRefused").map(({ type }) => type)).toEqual(["Warning"]);
+    const all = "validatingadmissionpolicy,validatingadmissionpolicybinding";
+    await cluster.kubectl(["delete", all, "no-sidecars.example.com"]);
+    await becomesReady("guarded");
+    await cluster.kubectl(["delete", "durableagent", "guarded", "-n", namespace, "--timeout=20s"]);
+  });
+
   test("the certificate is replaced before anybody notices that it is gone", async () => {
     const secret = { name: "durable-agent-webhook-tls", namespace: "durable-agent-system" };
     const before = (await cluster.admin.read(secrets, secret))?.data?.["tls.crt"];
