@@ -49,6 +49,7 @@ export const conditionReasons = {
   Unreachable: "the server does not answer",
   WaitingForPods: "the Services are changed once every pod has a sidecar",
   WorkloadNotFound: "the workload does not exist",
+  WriteRefused: "the API server does not take a write of the operator",
 } as const;
 
 /** A code of {@link skipReasons}. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { LABELS } from "@durable-agent/crds/contract";
+import { ANNOTATIONS, LABELS } from "@durable-agent/crds/contract";
+import type { Pod, Workload } from "../src/kubernetes/objects.ts";
 import { planReconcile } from "../src/reconcile/plan.ts";
 import type { World } from "../src/reconcile/world.ts";
 import { durableAgent } from "./support/durable-agents.ts";
@@ -23,11 +24,23 @@ function condition(state: World, type: string): string {
   return `${found?.status}/${found?.reason}`;
 }
 
-/** The world after the first round, with the pods that stand in the row. */
+/** The world after the first round, with the pods that stand in the row; injected ones were made from its template. */
 function stampedWorld(parts: Parameters<typeof world>[0] = {}): World {
   const first = world({ ...parts, pods: [] });
-  const pods = parts.pods ?? world().pods;
-  const second = { ...carryOut(first, planReconcile(first)), pods };
+  const stamped = carryOut(first, planReconcile(first));
+  const hash = stamped.workload?.spec.template.metadata?.annotations?.[ANNOTATIONS.configHash] ?? "";
+  const pods = (parts.pods ?? world().pods).map((made) =>
+    made.metadata.annotations === undefined
+      ? made
+      : {
+          ...made,
+          metadata: {
+            ...made.metadata,
+            annotations: { ...made.metadata.annotations, [ANNOTATIONS.configHash]: hash },
+          },
+        },
+  );
+  const second = { ...stamped, pods };
   const { actions } = planReconcile(second);
   return carryOut(second, { actions: actions.filter((action) => action.kind === "writeStatus") });
 }
@@ -79,6 +92,23 @@ describe("the first rounds", () => {
     const changed = structuredClone(settled);
     changed.agent.spec.recovery.maxAttempts = 5;
     expect(describeActions(changed)).toEqual(["stamp"]);
+  });
+
+  test("a config change is in force when every pod was made with it, an operator's other sidecar changes nothing", () => {
+    const routed = { ...service2, services: [service(8080, { routed: true })] };
+    const settled = stampedWorld(routed);
+    expect(condition(settled, "Ready")).toBe("True/Ready");
+    expect(condition({ ...settled, sidecarVersion: "v2" }, "Ready")).toBe("True/Ready");
+    const changed = structuredClone(settled);
+    changed.agent.spec.recovery.maxAttempts = 5;
+    changed.agent.metadata.generation = 2;
+    expect(condition(changed, "Ready")).toBe("False/RollingOut");
+    const rolling = carryOut(changed, planReconcile(changed));
+    expect(rolling.agent.status?.observedGeneration).toBe(2);
+    expect(condition(rolling, "Injected")).toBe("False/RollingOut");
+    expect(describeActions(rolling)).toEqual([]);
+    const done = stampedWorld({ ...routed, spec: { spec: { recovery: changed.agent.spec.recovery } } });
+    expect(condition({ ...rolling, pods: done.pods }, "Ready")).toBe("True/Ready");
   });
 
   test("with upgrade Rolling another sidecar stamps again, when no other workload restarts", () => {
@@ -342,6 +372,29 @@ describe("conditions", () => {
   });
 });
 
+describe("a write that was refused", () => {
+  const message = "a policy says no";
+  test("is told before it is tried again, and not twice", () => {
+    const refused = world({ refused: { action: "writeSecret", message } });
+    expect(describeActions(refused)).toEqual(["writeStatus", "addFinalizer", "writeSecret", "stamp"]);
+    expect(condition(refused, "Ready")).toBe("False/WriteRefused");
+    const told = carryOut(refused, { actions: planReconcile(refused).actions.slice(0, 1) });
+    expect(describeActions(told)).toEqual(["addFinalizer", "writeSecret", "stamp"]);
+  });
+  test("of a Service stands at the traffic", () => {
+    const refused = { ...stampedWorld(service2), refused: { action: "stepService" as const, message } };
+    expect([condition(refused, "Injected"), condition(refused, "TrafficRouted")]).toEqual([
+      "True/AllInjected",
+      "False/WriteRefused",
+    ]);
+  });
+  test("is told of a deletion as well", () => {
+    const refused = { ...stampedWorld(service2), refused: { action: "stamp" as const, message } };
+    refused.agent.metadata.deletionTimestamp = "2026-01-02T03:00:00Z";
+    expect(condition(refused, "Ready")).toBe("False/WriteRefused");
+  });
+});
+
 test("a workload that cannot be assessed is not touched", () => {
   expect(
     describeActions(
@@ -356,6 +409,21 @@ describe("a labelled pod without a sidecar", () => {
     expect(describeActions(stampedWorld({ pods: missed, spec: { spec: { replaceUninjected: true } } }))).toContain(
       "evict old",
     );
+  });
+  const going = pod("gone", { labelled: true });
+  going.metadata.deletionTimestamp = "2026-01-02T03:04:00Z";
+  const others: [title: string, other: Pod, replicas: number][] = [
+    ["goes", going, 2],
+    ["is not ready", pod("starting", { labelled: true, ready: false }), 3],
+  ];
+  test.each(others)("is not evicted while another one %s", (_title, other, replicas) => {
+    const scaled = { ...workload(), spec: { ...workload().spec, replicas } };
+    const evicts = (pods: Pod[]): boolean =>
+      describeActions(stampedWorld({ workload: scaled, pods, spec: { spec: { replaceUninjected: true } } })).includes(
+        "evict old",
+      );
+    expect(evicts([...missed, other])).toBe(false);
+    expect(evicts([...missed, pod("up", { labelled: true })])).toBe(true);
   });
   test("is only reported otherwise", () => {
     expect(describeActions(stampedWorld({ pods: missed })).join()).not.toContain("evict");
@@ -388,6 +456,28 @@ describe("deletion", () => {
   test("an heir takes the workload over as it is", () => {
     const heir = durableAgent({ name: "heir", metadata: { creationTimestamp: "2026-02-01T00:00:00Z" } });
     expect(describeActions({ ...deleting(routed), rivals: [heir], pods: [] })).toEqual(["removeFinalizer"]);
+  });
+
+  test("an heir that leaves the workload alone is none", () => {
+    const heir = durableAgent({
+      name: "heir",
+      spec: { agent: { port: "nobody-has-it" } },
+      metadata: { creationTimestamp: "2026-02-01T00:00:00Z" },
+    });
+    const state = { ...deleting(routed), rivals: [heir] };
+    expect(describeActions(state)).toEqual(["writeStatus", "restore researcher", "unstamp"]);
+  });
+
+  const stops: [title: string, spec: Partial<Workload["spec"]>, said: RegExp][] = [
+    ["a paused Deployment", { paused: true }, /2 pods .* paused/],
+    ["a partition", { updateStrategy: { type: "RollingUpdate", rollingUpdate: { partition: 1 } } }, /partition 1/],
+  ];
+  test.each(stops)("%s is said to hold it up", (_title, spec, said) => {
+    const state = deleting(routed);
+    state.workload = { ...workload(), spec: { ...workload().spec, ...spec } };
+    const action = planReconcile(state).actions.find((candidate) => candidate.kind === "writeStatus");
+    const conditions = action?.kind === "writeStatus" ? action.status.conditions : [];
+    expect(conditions?.find(({ type }) => type === "Ready")?.message).toMatch(said);
   });
 
   test("without a finalizer there is nothing to do", () => {

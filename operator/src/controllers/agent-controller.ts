@@ -10,9 +10,10 @@ import type { EventRecorder } from "../ports/probes.ts";
 import { passesByItself } from "../reconcile/conditions.ts";
 import { planReconcile } from "../reconcile/plan.ts";
 import { isRolledOut, readStamp } from "../reconcile/workload-state.ts";
-import type { Action, World } from "../reconcile/world.ts";
+import type { Action, Refusal, World } from "../reconcile/world.ts";
 import { type Observer, observe } from "./observe.ts";
 import { perform } from "./perform.ts";
+import { findRefusal } from "./refusal.ts";
 import type { Requeue } from "./work-queue.ts";
 
 /** What the controller works with. */
@@ -44,17 +45,31 @@ export function createAgentController(options: AgentControllerOptions): (key: st
     return workload === undefined || isRolledOut(workload);
   };
 
+  /** By key, what the last round was refused. */
+  const refusals = new Map<string, Refusal>();
+  const carryOut = async (key: string, world: World, action: Action): Promise<void> => {
+    try {
+      if (await perform(options.cluster, world, action)) report(options.events, world, action);
+    } catch (error) {
+      const refused = findRefusal(action, error, world.refused);
+      if (refused !== undefined) refusals.set(key, refused);
+      throw error;
+    }
+  };
+
   return async (key) => {
     const [namespace = "", name = ""] = key.split("/");
     const observed = await observe(options, { namespace, name });
-    if (observed === undefined) return {};
-    const world: World = { ...observed, upgradeSlotFree: isSlotFree(key) };
+    if (observed === undefined) {
+      refusals.delete(key);
+      return {};
+    }
+    const world: World = { ...observed, refused: refusals.get(key), upgradeSlotFree: isSlotFree(key) };
     const plan = planReconcile(world);
     if (plan.actions.some((action) => isUpgrade(action, world))) upgrading = { key, since: performance.now() };
-    for (const action of plan.actions) {
-      await perform(options.cluster, world, action);
-      report(options.events, world, action);
-    }
+    for (const action of plan.actions) await carryOut(key, world, action);
+    // The status still speaks of it.
+    if (refusals.delete(key)) return { requeueAfterMs: 0 };
     return { requeueAfterMs: plan.requeueAfterMs ?? resyncMs * (0.8 + Math.random() * 0.4) };
   };
 }

@@ -1,6 +1,7 @@
 /** Carries out one action of a plan. Rejects with ClusterError; doing an action twice is harmless. */
 import { ANNOTATIONS, LABELS } from "@durable-agent/crds/contract";
 import type { DurableAgent } from "@durable-agent/crds/durable-agent";
+import type { Workload } from "../kubernetes/objects.ts";
 import { durableAgents, secrets, services, workloadType } from "../kubernetes/resource-types.ts";
 import { type Cluster, ClusterError } from "../ports/cluster.ts";
 import { finalizer } from "../reconcile/names.ts";
@@ -9,40 +10,39 @@ import { type ServiceStep, steppedPorts } from "../reconcile/traffic.ts";
 import type { Stamp } from "../reconcile/workload-state.ts";
 import type { Action, World } from "../reconcile/world.ts";
 
-/** Performs the action in the cluster. */
+/** Performs the action in the cluster. Resolves to whether it was done: an eviction may have to wait. */
 export async function perform(
   cluster: Cluster,
   world: Pick<World, "agent" | "workload">,
   action: Action,
-): Promise<void> {
+): Promise<boolean> {
   const { agent } = world;
   const reference = { name: agent.metadata.name, namespace: agent.metadata.namespace };
   switch (action.kind) {
     case "addFinalizer":
       await writeFinalizers(cluster, agent, [...(agent.metadata.finalizers ?? []), finalizer]);
-      return;
+      return true;
     case "removeFinalizer":
       await writeFinalizers(
         cluster,
         agent,
         (agent.metadata.finalizers ?? []).filter((name) => name !== finalizer),
       );
-      return;
+      return true;
     case "writeSecret":
       await cluster.apply(secrets, { ...buildOwnSecret(agent, action.data) });
-      return;
+      return true;
     case "writeStatus":
       await cluster.apply(durableAgents, { metadata: reference, status: action.status }, { subresource: "status" });
-      return;
+      return true;
     case "stamp":
       await applyStamp(cluster, world, action.stamp);
-      return;
+      return true;
     case "stepService":
       await stepService(cluster, action.step, agent.metadata.name);
-      return;
+      return true;
     case "evictPod":
-      await evict(cluster, { name: action.pod.metadata.name ?? "", namespace: agent.metadata.namespace });
-      return;
+      return await evict(cluster, { name: action.pod.metadata.name ?? "", namespace: agent.metadata.namespace });
   }
 }
 
@@ -53,7 +53,8 @@ async function writeFinalizers(cluster: Cluster, agent: DurableAgent, finalizers
 }
 
 /**
- * Applies the stamp, or with none gives up every field that the operator owns on the workload, which removes them. The
+ * Applies the stamp, or with none gives up every field that the operator owns on the workload, which removes them unless
+ * somebody else owns them too: a manifest that was written from the stamped workload has them. Those are removed by name. The
  * uid keeps a workload that was deleted and made again from being created by an apply.
  */
 async function applyStamp(
@@ -71,10 +72,26 @@ async function applyStamp(
           ...(stamp.sidecarVersion === undefined ? {} : { [ANNOTATIONS.sidecarVersion]: stamp.sidecarVersion }),
         };
   const metadata = stamp === undefined ? undefined : { labels: { [LABELS.agent]: stamp.agent }, annotations };
-  await cluster.apply(workloadType(workload.kind ?? ""), {
+  const type = workloadType(workload.kind ?? "");
+  const applied = await cluster.apply(type, {
     metadata: { name, namespace, uid },
     ...(metadata === undefined ? {} : { spec: { template: { metadata } } }),
   });
+  const left = stamp === undefined ? findStampKeys(applied) : undefined;
+  if (left === undefined) return;
+  await cluster.merge(type, { name, namespace }, { spec: { template: { metadata: left } } });
+}
+
+/** A merge patch that removes what the template still has of a stamp; undefined: nothing. */
+function findStampKeys(workload: Workload): { labels?: object; annotations?: object } | undefined {
+  const { labels = {}, annotations = {} } = workload.spec.template.metadata ?? {};
+  const noted = [ANNOTATIONS.configHash, ANNOTATIONS.sidecarVersion].filter((key) => annotations[key] !== undefined);
+  const labelled = labels[LABELS.agent] !== undefined;
+  if (!labelled && noted.length === 0) return undefined;
+  return {
+    ...(labelled ? { labels: { [LABELS.agent]: null } } : {}),
+    ...(noted.length === 0 ? {} : { annotations: Object.fromEntries(noted.map((key) => [key, null])) }),
+  };
 }
 
 /**
@@ -98,12 +115,14 @@ async function stepService(cluster: Cluster, step: ServiceStep, agentName: strin
   );
 }
 
-/** A disruption budget that does not allow it now allows it later. */
-async function evict(cluster: Cluster, reference: { name: string; namespace: string }): Promise<void> {
+/** False: the pod is gone already, or a disruption budget does not allow it now; later it does. */
+async function evict(cluster: Cluster, reference: { name: string; namespace: string }): Promise<boolean> {
   try {
     await cluster.evict(reference);
+    return true;
   } catch (error) {
-    if (error instanceof ClusterError && (error.fault === "tooManyRequests" || error.fault === "notFound")) return;
+    if (error instanceof ClusterError && (error.fault === "tooManyRequests" || error.fault === "notFound"))
+      return false;
     throw error;
   }
 }

@@ -16,24 +16,56 @@ export interface UninstallOptions extends Observer {
   cluster: Cluster;
   namespaces: string[];
   deadlineMs: number;
+  pollMs: number;
   onProgress: (text: string) => void;
 }
 
-const pollMs = 1_000;
+/** A DurableAgent whose workload could not be restored, and what is known of why. */
+export interface Unrestored {
+  agent: string;
+  reason: string;
+}
 
-/** Resolves to the DurableAgents whose workloads could not be restored in time; empty: all were. */
-export async function restoreAll(options: UninstallOptions): Promise<string[]> {
+/**
+ * Resolves to the DurableAgents whose workloads could not be restored in time; empty: all were. A call that fails is made
+ * again until the deadline: one workload's trouble holds up no other, and an API server that is away comes back.
+ */
+export async function restoreAll(options: UninstallOptions): Promise<Unrestored[]> {
   const until = performance.now() + options.deadlineMs;
-  let remaining = await listHeld(options);
-  while (remaining.length > 0 && performance.now() < until) {
-    for (const agent of remaining) await restoreOne(options, agent);
-    remaining = await listHeld(options);
-    if (remaining.length > 0) {
-      options.onProgress(`${remaining.length} workloads still run with sidecars`);
-      await delay(pollMs);
+  const faults = new Map<string, string>();
+  const attempt = async <T>(about: string, work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      const result = await work();
+      faults.delete(about);
+      return result;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (faults.get(about) !== message) options.onProgress(`${about}: ${message}`);
+      faults.set(about, message);
+      return undefined;
     }
+  };
+  const everything = "the DurableAgents";
+  let held: DurableAgent[] | undefined;
+  while (true) {
+    held = (await attempt(everything, () => listHeld(options))) ?? held;
+    if (held?.length === 0) return [];
+    if (performance.now() >= until) break;
+    for (const agent of held ?? []) await attempt(nameOf(agent), () => restoreOne(options, agent));
+    if (held !== undefined) options.onProgress(`${held.length} workloads are not restored yet`);
+    await delay(options.pollMs);
   }
-  return remaining.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+  if (held === undefined) return [{ agent: everything, reason: faults.get(everything) ?? "" }];
+  return held.map((agent) => ({ agent: nameOf(agent), reason: faults.get(nameOf(agent)) ?? readyMessage(agent) }));
+}
+
+function nameOf({ metadata }: DurableAgent): string {
+  return `${metadata.namespace}/${metadata.name}`;
+}
+
+/** What the last round wrote into the status: how many pods are left, and what they wait for. */
+function readyMessage({ status }: DurableAgent): string {
+  return status?.conditions?.find(({ type }) => type === "Ready")?.message ?? "";
 }
 
 async function listHeld({ cluster, namespaces }: UninstallOptions): Promise<DurableAgent[]> {

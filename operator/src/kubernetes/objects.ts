@@ -128,7 +128,7 @@ export interface Workload extends KubernetesObject {
     replicas?: number;
     selector: { matchLabels?: Record<string, string>; matchExpressions?: unknown[] };
     template: { metadata?: Metadata; spec: PodSpec };
-    updateStrategy?: { type?: string };
+    updateStrategy?: { type?: string; rollingUpdate?: { partition?: number } };
     paused?: boolean;
   };
   status?: {

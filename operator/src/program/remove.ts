@@ -27,20 +27,26 @@ export async function remove(config: Config, logger: Logger): Promise<number> {
     onFault: warn(logger, "lease not taken"),
   });
   await candidacy.elected;
-  const left = await restoreAll({
-    cluster,
-    namespaces: config.watchNamespaces,
-    credentials: () => ({}),
-    findings: () => ({ store: undefined, relay: undefined, tasks: undefined }),
-    sidecarVersion: "",
-    deadlineMs,
-    onProgress: (text) => logger.info(text),
-  });
-  if (left.length > 0) {
-    logger.error({ agents: left }, "workloads were not restored in time");
-    // The operator stays, so it goes on.
+  try {
+    const left = await restoreAll({
+      cluster,
+      namespaces: config.watchNamespaces,
+      credentials: () => ({}),
+      findings: () => ({ store: undefined, relay: undefined, tasks: undefined }),
+      sidecarVersion: "",
+      deadlineMs,
+      pollMs: 1_000,
+      onProgress: (text) => logger.info(text),
+    });
+    if (left.length > 0) {
+      logger.error({ agents: left }, "workloads were not restored in time");
+      // The operator stays, so it goes on.
+      await candidacy.stop();
+      return 1;
+    }
+  } catch (error) {
     await candidacy.stop();
-    return 1;
+    throw error;
   }
   // The Lease is kept until it runs out: a replica that is about to be removed must not stamp again what was restored.
   logger.info({ leaseMs }, "every workload is as it was");

@@ -7,8 +7,8 @@ import { ownSecretName } from "./names.ts";
 import { findBlockingPolicies } from "./network-policies.ts";
 import type { SecretStep } from "./own-secret.ts";
 import { namedPortObstacle } from "./traffic.ts";
-import { findCreationFailure, type PodCensus } from "./workload-state.ts";
-import type { World } from "./world.ts";
+import { findCreationFailure, findRolloutStop, hasConfigOf, type PodCensus } from "./workload-state.ts";
+import type { Refusal, World } from "./world.ts";
 
 type Clear = Extract<Assessment, { kind: "clear" }>;
 
@@ -41,12 +41,24 @@ export function describeInjection(
       ? yes("ScaledToZero", "there are no pods; the next ones get a sidecar")
       : no("RollingOut", "there are no pods yet");
   }
-  if (injected.length < running.length) {
-    return workload.spec.updateStrategy?.type === "OnDelete"
-      ? no("OnDelete", `${counted}; the StatefulSet's update strategy is OnDelete, so delete the others yourself`)
-      : no("RollingOut", counted);
+  if (injected.length < running.length) return describeRollout(assessment, counted);
+  // Routing asks for any sidecar; who waits for a change to be in force asks for pods that were made with it.
+  const current = injected.filter((pod) => hasConfigOf(pod, assessment.stamp));
+  if (current.length < running.length) {
+    return describeRollout(
+      assessment,
+      `${current.length} of ${running.length} pods run with the current configuration`,
+    );
   }
   return yes("AllInjected", keepsPreStop(assessment) ? `${counted}; ${ownPreStop}` : counted);
+}
+
+function describeRollout({ workload }: Clear, counted: string): Finding {
+  if (workload.spec.updateStrategy?.type === "OnDelete") {
+    return no("OnDelete", `${counted}; the StatefulSet's update strategy is OnDelete, so delete the others yourself`);
+  }
+  const stop = findRolloutStop(workload);
+  return no("RollingOut", stop === undefined ? counted : `${counted}; ${stop}`);
 }
 
 const ownPreStop =
@@ -142,6 +154,13 @@ export function describeRelay(world: World): Finding {
     return no("NotConfigured", "no NATS server is set; pods hear of each other's events by polling the database");
   }
   return world.relay ?? { status: "Unknown", reason: "Unreachable", message: "the NATS server was not asked yet" };
+}
+
+/** The condition that a refused write keeps from being true. */
+export function describeRefusal(refused: Refusal | undefined): { Injected?: Finding; TrafficRouted?: Finding } {
+  if (refused === undefined) return {};
+  const finding = no("WriteRefused", refused.message);
+  return refused.action === "stepService" ? { TrafficRouted: finding } : { Injected: finding };
 }
 
 function yes(reason: Finding["reason"], message: string): Finding {

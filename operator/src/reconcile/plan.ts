@@ -3,21 +3,28 @@
  * gives an empty one.
  *
  * Order of a plan: the finalizer before anything needs restoring, credentials before pods that mount them, the resolved
- * target in the status before the stamp that makes pods ask for it, Services last.
+ * target in the status before the stamp that makes pods ask for it, Services last. A refusal is told before anything else.
  */
 import { isDeepStrictEqual } from "node:util";
 import { LABELS, PORT_NAME } from "@durable-agent/crds/contract";
-import type { DurableAgentStatus } from "@durable-agent/crds/durable-agent";
+import type { DurableAgent, DurableAgentStatus } from "@durable-agent/crds/durable-agent";
 import type { Pod, Service } from "../kubernetes/objects.ts";
 import { findNamedPort, isLeaving, isReady } from "../kubernetes/sidecar-facts.ts";
 import { type Assessment, assess } from "./assessment.ts";
 import { type ConditionType, type Finding, markConditions } from "./conditions.ts";
-import { describeInjection, describeRelay, describeStore, describeTraffic, findMissingCredential } from "./findings.ts";
+import {
+  describeInjection,
+  describeRefusal,
+  describeRelay,
+  describeStore,
+  describeTraffic,
+  findMissingCredential,
+} from "./findings.ts";
 import { finalizer } from "./names.ts";
 import { planOwnSecret } from "./own-secret.ts";
 import { selectorMatches, serviceSelects } from "./selection.ts";
 import { planRestore, planService, type ServiceStep } from "./traffic.ts";
-import { type PodCensus, readStamp, sameStamp, takeCensus } from "./workload-state.ts";
+import { findRolloutStop, hasConfigOf, type PodCensus, readStamp, sameStamp, takeCensus } from "./workload-state.ts";
 import type { Action, Plan, World } from "./world.ts";
 
 /** While pods come and go the operator looks again even if no event arrives. */
@@ -51,6 +58,7 @@ function planPresence(world: World): Plan {
       TrafficRouted: describeTraffic(world, assessment, census),
       StoreReady: store,
       RelayReady: describeRelay(world),
+      ...describeRefusal(world.refused),
     },
   });
   const statusWrites: Action[] = isDeepStrictEqual(status, agent.status) ? [] : [{ kind: "writeStatus", status }];
@@ -69,10 +77,19 @@ function planPresence(world: World): Plan {
   // Pods that are missing may be refused, and for a StatefulSet only Events say so, which are not watched.
   const wanted = touches ? (assessment.workload.spec.replicas ?? 1) : 0;
   const complete =
-    census.running.length >= wanted && census.injected.length === census.running.length && census.missed.length === 0;
+    census.running.length >= wanted &&
+    census.missed.length === 0 &&
+    census.injected.length === census.running.length &&
+    (!touches || census.injected.every((pod) => hasConfigOf(pod, assessment.stamp)));
   const awaitsUpgrade = !world.upgradeSlotFree && stamped?.sidecarVersion !== world.sidecarVersion;
   const settled = lacking === undefined && complete && !awaitsUpgrade;
+  // What is refused again ends the round, so that is told first.
+  if (world.refused !== undefined) actions.sort((one, other) => rankTelling(one) - rankTelling(other));
   return settled ? { actions } : { actions, requeueAfterMs: settleMs };
+}
+
+function rankTelling({ kind }: Action): number {
+  return kind === "writeStatus" ? 0 : 1;
 }
 
 /**
@@ -84,21 +101,27 @@ function planDeletion(world: World): Plan {
   if (!hasFinalizer(world)) return { actions: [] };
   const pods = podsOfWorkload(world);
   const census = takeCensus(pods, agent);
-  const heir = world.rivals.some((rival) => rival.metadata.deletionTimestamp === undefined);
+  const heir = world.rivals.some((rival) => canTakeOver(world, rival));
   const actions: Action[] = [];
   const stamp = workload === undefined ? undefined : readStamp(workload);
   const stamped = stamp !== undefined && stamp.agent === agent.metadata.name && !heir;
   const remaining = census.injected.filter((pod) => pod.metadata.labels?.[LABELS.agent] === agent.metadata.name);
   const waits = workload !== undefined && workload.spec.updateStrategy?.type !== "OnDelete" && remaining.length > 0;
-  const paused = workload?.spec.paused === true ? "; the Deployment is paused, resume it" : "";
+  const stop = workload === undefined ? undefined : findRolloutStop(workload);
   const finding: Finding = {
     status: "False",
     reason: "Deleting",
-    message: `${remaining.length} pods still run with a sidecar${paused}`,
+    message: `${remaining.length} pods still run with a sidecar${stop === undefined ? "" : `; ${stop}`}`,
   };
   const status = buildStatus(world, census, {
     assessment: undefined,
-    findings: { Injected: finding, TrafficRouted: finding, StoreReady: finding, RelayReady: finding },
+    findings: {
+      Injected: finding,
+      TrafficRouted: finding,
+      StoreReady: finding,
+      RelayReady: finding,
+      ...describeRefusal(world.refused),
+    },
   });
   const finished = !stamped && !waits;
   // The last round says nothing: a status write would only make the removal of the finalizer a conflict.
@@ -107,6 +130,13 @@ function planDeletion(world: World): Plan {
   if (stamped) actions.push({ kind: "stamp", stamp: undefined });
   if (finished) actions.push({ kind: "removeFinalizer" });
   return { actions, requeueAfterMs: settleMs };
+}
+
+/** A rival that leaves the workload alone inherits nothing: the pods would wait for it. */
+function canTakeOver(world: World, rival: DurableAgent): boolean {
+  if (rival.metadata.deletionTimestamp !== undefined) return false;
+  const rivals = world.rivals.filter((other) => other !== rival);
+  return assess({ ...world, agent: rival, rivals }).kind === "clear";
 }
 
 function hasFinalizer(world: World): boolean {
@@ -153,8 +183,12 @@ function restoreAll({ agent, services }: World): Action[] {
     .map((step) => ({ kind: "stepService", step }));
 }
 
-function planEviction({ agent, now }: World, { missed }: PodCensus): Pod | undefined {
+/** Only where nothing else is missing: without a disruption budget every eviction is granted at once. */
+function planEviction(world: World, { running, missed }: PodCensus): Pod | undefined {
+  const { agent, workload, now } = world;
   if (!agent.spec.replaceUninjected) return undefined;
+  if (podsOfWorkload(world).some((pod) => pod.metadata.deletionTimestamp !== undefined)) return undefined;
+  if (running.filter(isReady).length < (workload?.spec.replicas ?? 1)) return undefined;
   return missed.find((pod) => now.getTime() - Date.parse(pod.metadata.creationTimestamp ?? "") >= missedPodAgeMs);
 }
 

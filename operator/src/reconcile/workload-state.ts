@@ -44,6 +44,26 @@ export function isRolledOut(workload: Workload): boolean {
   return updated >= wanted && (status?.replicas ?? 0) <= wanted && (status?.readyReplicas ?? 0) >= wanted;
 }
 
+/**
+ * The pod was made from a template with this stamp, as far as its configuration goes. The sidecar's version does not
+ * count: an upgrade of the operator leaves pods as they are, and they are no worse for it.
+ */
+export function hasConfigOf(pod: Pod, stamp: Stamp): boolean {
+  const { annotations } = pod.metadata;
+  return (
+    annotations?.[ANNOTATIONS.injected] === stamp.agent && annotations[ANNOTATIONS.configHash] === stamp.configHash
+  );
+}
+
+/** Why the pods are not replaced before somebody changes the workload; undefined: they are. */
+export function findRolloutStop({ spec }: Workload): string | undefined {
+  if (spec.paused === true) return "the Deployment is paused, resume it";
+  const partition = spec.updateStrategy?.rollingUpdate?.partition ?? 0;
+  return partition > 0
+    ? `the StatefulSet's update strategy has partition ${partition}, so pods of lower ordinals stay as they are: set it to 0`
+    : undefined;
+}
+
 /** The pods of a workload, sorted by what they say. */
 export interface PodCensus {
   running: Pod[];

@@ -34,7 +34,15 @@ export interface World {
   sidecarVersion: string;
   /** No other workload is being restarted for an upgrade. */
   upgradeSlotFree: boolean;
+  /** Undefined: the last round was done to its end, or failed for a reason that passes. */
+  refused?: Refusal | undefined;
   now: Date;
+}
+
+/** A write that was refused in the last round, and will be again until somebody changes something. */
+export interface Refusal {
+  action: Action["kind"];
+  message: string;
 }
 
 /** One write. They are done in the order of the plan, and a failed one ends the round. */

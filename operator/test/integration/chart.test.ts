@@ -17,7 +17,7 @@ const chart = fileURLToPath(new URL("../../../charts/durable-agent/", import.met
 const valueFiles = ["values.yaml", "values-ha.yaml", ...readdirSync(`${chart}ci`).map((file) => `ci/${file}`)];
 
 interface Rendered extends KubernetesObject {
-  spec?: { template?: { spec?: PodSpecJson }; replicas?: number; maxUnavailable?: number };
+  spec?: { template?: { spec?: PodSpecJson }; replicas?: number; maxUnavailable?: number; backoffLimit?: number };
   webhooks?: {
     name: string;
     failurePolicy: string;
@@ -90,6 +90,11 @@ describe.skipIf(located.kind === "missing")(`the chart${title}`, () => {
       { key: "kubernetes.io/metadata.name", operator: "NotIn", values: [install.namespace, "kube-system"] },
     ];
     expect(selectors).toEqual([{ matchExpressions: elsewhere }, { matchExpressions: elsewhere }]);
+  });
+
+  test("restores the workloads in one attempt, since between two the operator would stamp them all again", async () => {
+    const job = (await render()).find(({ kind }) => kind === "Job");
+    expect(job?.spec?.backoffLimit).toBe(0);
   });
 
   test("with values-ha.yaml has two replicas, of which a drain takes one at a time", async () => {

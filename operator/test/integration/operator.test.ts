@@ -154,10 +154,13 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
       "the template is stamped anew",
     );
     await eventually(
-      () => listPods("researcher"),
-      (found) => found.length === 2 && found.every((pod) => sidecarVariable(pod, "RECOVERY_POLICY") === "Fail"),
-      "both pods run with the new setting",
+      () => readAgent("researcher"),
+      (agent) =>
+        agent.status?.observedGeneration === agent.metadata.generation && conditionOf(agent, "Ready") === "True/Ready",
+      "it is ready in its new generation",
     );
+    const stay = (await listPods("researcher")).filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+    expect(stay.map((pod) => sidecarVariable(pod, "RECOVERY_POLICY"))).toEqual(["Fail", "Fail"]);
   });
 
   test("after rollout undo to the time before, the Service leads to the agent until the sidecars are back", async () => {
@@ -292,6 +295,75 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
     await cluster.kubectl(["delete", "deployment/refused", "statefulset/refused-set", "-n", namespace]);
   });
 
+  test("a policy that refuses the stamp is said in the condition and once in an Event", async () => {
+    const policy = (kind: string, spec: object): object => ({
+      apiVersion: "admissionregistration.k8s.io/v1",
+      kind,
+      metadata: { name: "no-sidecars.example.com" },
+      spec,
+    });
+    await cluster.apply(
+      deployment("guarded"),
+      policy("ValidatingAdmissionPolicy", {
+        failurePolicy: "Fail",
+        matchConstraints: {
+          resourceRules: [
+            {
+              apiGroups: ["apps"],
+              apiVersions: ["v1"],
+              operations: ["UPDATE"],
+              resources: ["deployments"],
+              resourceNames: ["guarded"],
+            },
+          ],
+        },
+        validations: [
+          {
+            expression: `!("${LABELS.agent}" in object.spec.template.metadata.labels)`,
+            message: "no sidecars here",
+          },
+        ],
+      }),
+      policy("ValidatingAdmissionPolicyBinding", {
+        policyName: "no-sidecars.example.com",
+        validationActions: ["Deny"],
+      }),
+    );
+    const template = { spec: { template: { metadata: { labels: { [LABELS.agent]: "guarded" } } } } };
+    const patch = [
+      "patch",
+      "deployment",
+      "guarded",
+      "-n",
+      namespace,
+      "--dry-run=server",
+      "-p",
+      JSON.stringify(template),
+    ];
+    await eventually(
+      () => cluster.kubectl(patch).catch(String),
+      (answer) => answer.includes("no sidecars here"),
+      "the policy is in force",
+    );
+    await cluster.apply(durableAgentFor("guarded"));
+    const agent = await eventually(
+      () => readAgent("guarded"),
+      (seen) => conditionOf(seen, "Ready") === "False/WriteRefused",
+      "the refused write is said",
+    );
+    expect(agent.status?.conditions?.find(({ type }) => type === "Ready")?.message).toContain("no sidecars here");
+    const told = await eventually(
+      async () => (await cluster.admin.list(events, { namespace })) as EventJson[],
+      (seen) => seen.some(({ reason }) => reason === "WriteRefused"),
+      "an Event says so",
+    );
+    expect(told.filter(({ reason }) => reason === "WriteRefused").map(({ type }) => type)).toEqual(["Warning"]);
+    const all = "validatingadmissionpolicy,validatingadmissionpolicybinding";
+    await cluster.kubectl(["delete", all, "no-sidecars.example.com"]);
+    await becomesReady("guarded");
+    await cluster.kubectl(["delete", "durableagent", "guarded", "-n", namespace, "--timeout=20s"]);
+  });
+
   test("the certificate is replaced before anybody notices that it is gone", async () => {
     const secret = { name: "durable-agent-webhook-tls", namespace: "durable-agent-system" };
     const before = (await cluster.admin.read(secrets, secret))?.data?.["tls.crt"];
@@ -345,6 +417,25 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
     expect(restored?.spec.ports?.[0]?.targetPort).toBe(8080);
     expect(restored?.metadata.labels?.[LABELS.routedBy]).toBeUndefined();
     expect((await listPods("researcher")).some(hasSidecar)).toBe(false);
+  });
+
+  test("deleting the DurableAgent takes out a stamp that came with the workload's own manifest", async () => {
+    const copied = deployment("copied") as { spec: { template: { metadata: object } } };
+    copied.spec.template.metadata = {
+      labels: { app: "copied", [LABELS.agent]: "copied" },
+      annotations: { [ANNOTATIONS.configHash]: "0123456789abcdef" },
+    };
+    await cluster.apply(copied, durableAgentFor("copied"));
+    await becomesReady("copied");
+    // As kubectl get -o yaml | kubectl apply does: by now the manifest's owner has every field.
+    const stamped = (await readWorkload("copied"))?.spec.template.metadata;
+    copied.spec.template.metadata = { labels: stamped?.labels, annotations: stamped?.annotations };
+    await cluster.apply(copied);
+    await cluster.kubectl(["delete", "durableagent", "copied", "-n", namespace, "--timeout=30s"]);
+    const restored = (await readWorkload("copied"))?.spec.template.metadata;
+    expect(restored?.labels).toEqual({ app: "copied" });
+    expect(restored?.annotations ?? {}).toEqual({});
+    expect((await listPods("copied")).some(hasSidecar)).toBe(false);
   });
 
   test("a pod that missed its sidecar is evicted when it is a minute old, where that is asked for: it goes here", async () => {

@@ -33,9 +33,23 @@ export function createMemoryCluster(): MemoryCluster {
       }
       return store(key, object) as T;
     },
-    list: unused,
+    list: async <T extends KubernetesObject>(type: ResourceType<T>, { namespace = "" }: { namespace?: string }) => {
+      await answer();
+      const ofType = [...objects].filter(([key]) => key.startsWith(`${type.plural}/${namespace}`));
+      return ofType.map(([, object]) => structuredClone(object)) as T[];
+    },
     apply: unused,
-    merge: unused,
+    merge: async <T extends KubernetesObject>(type: ResourceType<T>, reference: ObjectReference, patch: object) => {
+      await answer();
+      const key = keyOf(type, reference);
+      const current = objects.get(key);
+      if (current === undefined) throw new ClusterError("notFound", `${key} does not exist`);
+      const version = (patch as KubernetesObject).metadata?.resourceVersion;
+      if (version !== undefined && version !== current.metadata.resourceVersion) {
+        throw new ClusterError("conflict", `${key} has changed`);
+      }
+      return store(key, mergePatch(current, patch) as KubernetesObject) as T;
+    },
     delete: unused,
     evict: unused,
     version: unused,
@@ -58,6 +72,21 @@ function keyOf(
   { name, namespace }: { name?: string; namespace?: string },
 ): string {
   return `${type.plural}/${namespace ?? ""}/${name ?? ""}`;
+}
+
+/** RFC 7396. */
+function mergePatch(target: unknown, patch: unknown): unknown {
+  if (!isRecord(patch)) return patch;
+  const merged: Record<string, unknown> = isRecord(target) ? { ...target } : {};
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete merged[key];
+    else merged[key] = mergePatch(merged[key], value);
+  }
+  return merged;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function unused(): Promise<never> {
