@@ -124,7 +124,8 @@ function planServices(world: World, assessment: Assessment): ServiceStep[] {
     assessment.kind === "clear" && assessment.trafficMode === "Service"
       ? assessment.services.filter((service) => !service.headless)
       : [];
-  const steps = routable.map((service) => planService(service, pods, agent.metadata.name));
+  const agentPort = findAgentPort(world, assessment);
+  const steps = routable.map((service) => planService(service, pods, { agentName: agent.metadata.name, agentPort }));
   const planned = new Set(routable.map(({ service }) => service.metadata.name));
   const strays = services.filter(
     (service) =>
@@ -132,7 +133,12 @@ function planServices(world: World, assessment: Assessment): ServiceStep[] {
   );
   const gone = assessment.kind === "blocked" && assessment.reason === "WorkloadNotFound";
   const left = strays.filter((service) => gone || assessment.kind === "clear" || hasPodWithoutPort(service, pods));
-  return [...steps, ...left.map(planRestore)].filter((step) => step !== undefined);
+  return [...steps, ...left.map((service) => planRestore(service, agentPort))].filter((step) => step !== undefined);
+}
+
+/** The status still knows the port of a workload that is gone or cannot be assessed. */
+function findAgentPort({ agent }: World, assessment?: Assessment): number | undefined {
+  return assessment?.kind === "clear" ? assessment.target.port : agent.status?.target?.port;
 }
 
 /** A stray Service of a workload that cannot be assessed is put back only when its requests could not be answered. */
@@ -146,10 +152,11 @@ function hasPodWithoutPort(service: Service, pods: Pod[]): boolean {
   );
 }
 
-function restoreAll({ agent, services }: World): Action[] {
+function restoreAll(world: World): Action[] {
+  const { agent, services } = world;
   return services
     .filter((service) => service.metadata.labels?.[LABELS.routedBy] === agent.metadata.name)
-    .flatMap((service) => planRestore(service) ?? [])
+    .flatMap((service) => planRestore(service, findAgentPort(world)) ?? [])
     .map((step) => ({ kind: "stepService", step }));
 }
 

@@ -88,7 +88,7 @@ export function service(
       ...(routed
         ? {
             labels: { [LABELS.routedBy]: "researcher" },
-            annotations: { [ANNOTATIONS.originalTargetPorts]: JSON.stringify({ web: targetPort }) },
+            annotations: { [ANNOTATIONS.originalTargetPorts]: JSON.stringify({ 80: targetPort, web: targetPort }) },
           }
         : {}),
     },
