@@ -342,6 +342,48 @@ describe("conditions", () => {
   });
 });
 
+describe("a Service in front of two workloads", () => {
+  /** One Service, and the pods of both workloads as each DurableAgent sees them. */
+  const canaryPod = pod("c", { injected: "Service" });
+  canaryPod.metadata.labels = { ...canaryPod.metadata.labels, [LABELS.agent]: "canary", track: "canary" };
+  const pods = [...service2.pods, canaryPod];
+  const stable = { ...stampedWorld({ pods, peers: ["canary"] }) };
+  const seenByCanary = (services: World["services"]): World => {
+    const own = workload();
+    own.spec.replicas = 1;
+    own.spec.selector = { matchLabels: { track: "canary" } };
+    own.spec.template.metadata = { labels: { app: "researcher", track: "canary" } };
+    const parts = { spec: { name: "canary" }, workload: own, pods, peers: ["researcher"], services };
+    return { ...stampedWorld(parts), services };
+  };
+  const routed = carryOut(stable, planReconcile(stable));
+
+  test("is routed by the first of two DurableAgents and left alone by the second", () => {
+    expect(routed.services[0]?.metadata.labels?.[LABELS.routedBy]).toBe("researcher");
+    const canary = seenByCanary(routed.services);
+    expect(describeActions(canary)).not.toContain("route researcher");
+    expect(carryOut(canary, planReconcile(canary)).services).toEqual(routed.services);
+    expect(describeActions(carryOut(routed, planReconcile(routed)))).toEqual([]);
+  });
+
+  test("is handed over once when its DurableAgent is deleted, and restored with the last", () => {
+    const leaving = structuredClone(routed);
+    leaving.agent.metadata.deletionTimestamp = "2026-01-02T03:00:00Z";
+    const left = carryOut(leaving, planReconcile(leaving));
+    expect(left.services[0]?.metadata.labels?.[LABELS.routedBy]).toBe("canary");
+    expect(left.services[0]?.spec).toEqual(routed.services[0]?.spec);
+    expect(describeActions(left).join()).not.toMatch(/route|restore/);
+    const canary = { ...seenByCanary(left.services), peers: [] };
+    expect(describeActions(canary).join()).not.toMatch(/route|restore/);
+    canary.agent.metadata.deletionTimestamp = "2026-01-02T03:00:00Z";
+    expect(carryOut(canary, planReconcile(canary)).services[0]?.spec.ports?.[0]?.targetPort).toBe(8080);
+  });
+
+  test("is taken over from a DurableAgent that is no more", () => {
+    expect(describeActions({ ...seenByCanary(routed.services), peers: [] })).toContain("route researcher");
+  });
+});
+
 test("a workload that cannot be assessed is not touched", () => {
   expect(
     describeActions(

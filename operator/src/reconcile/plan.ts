@@ -16,7 +16,7 @@ import { describeInjection, describeRelay, describeStore, describeTraffic, findM
 import { finalizer } from "./names.ts";
 import { planOwnSecret } from "./own-secret.ts";
 import { selectorMatches, serviceSelects } from "./selection.ts";
-import { planRestore, planService, type ServiceStep } from "./traffic.ts";
+import { planRelease, planRestore, planService, type ServiceStep } from "./traffic.ts";
 import { type PodCensus, readStamp, sameStamp, takeCensus } from "./workload-state.ts";
 import type { Action, Plan, World } from "./world.ts";
 
@@ -125,7 +125,9 @@ function planServices(world: World, assessment: Assessment): ServiceStep[] {
       ? assessment.services.filter((service) => !service.headless)
       : [];
   const agentPort = findAgentPort(world, assessment);
-  const steps = routable.map((service) => planService(service, pods, { agentName: agent.metadata.name, agentPort }));
+  const steps = routable.map((service) =>
+    planService(service, pods, { agentName: agent.metadata.name, agentPort, peers: world.peers }),
+  );
   const planned = new Set(routable.map(({ service }) => service.metadata.name));
   const strays = services.filter(
     (service) =>
@@ -153,10 +155,10 @@ function hasPodWithoutPort(service: Service, pods: Pod[]): boolean {
 }
 
 function restoreAll(world: World): Action[] {
-  const { agent, services } = world;
+  const { agent, services, pods, peers } = world;
   return services
     .filter((service) => service.metadata.labels?.[LABELS.routedBy] === agent.metadata.name)
-    .flatMap((service) => planRestore(service, findAgentPort(world)) ?? [])
+    .flatMap((service) => planRelease(service, pods, { agentPort: findAgentPort(world), peers }) ?? [])
     .map((step) => ({ kind: "stepService", step }));
 }
 

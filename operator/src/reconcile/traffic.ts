@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { ANNOTATIONS, LABELS, PORT_NAME } from "@durable-agent/crds/contract";
 import type { AgentTarget } from "../kubernetes/agent-target.ts";
 import type { Pod, Service, ServicePort } from "../kubernetes/objects.ts";
-import { findNamedPort, isLeaving, isReady } from "../kubernetes/sidecar-facts.ts";
+import { findNamedPort, isLeaving, isReady, labelledAgent } from "../kubernetes/sidecar-facts.ts";
 import { serviceSelects } from "./selection.ts";
 
 /** A traffic mode in force. */
@@ -65,7 +65,7 @@ export function namedPortObstacle(target: AgentTarget, services: AgentService[])
 
 /** What a Service needs. */
 export type ServiceStep =
-  | { kind: "route"; service: Service; originals: OriginalTargetPorts }
+  | { kind: "route"; service: Service; originals: OriginalTargetPorts; routedBy: string }
   | { kind: "restore"; service: Service; originals: OriginalTargetPorts };
 
 /**
@@ -75,19 +75,50 @@ export type ServiceStep =
 export function planService(
   agentService: AgentService,
   pods: Pod[],
-  { agentName, agentPort }: { agentName: string; agentPort: number | undefined },
+  { agentName, agentPort, peers }: { agentName: string; agentPort: number | undefined; peers: string[] },
 ): ServiceStep | undefined {
   const { service, entries } = agentService;
-  const selected = pods.filter((pod) => serviceSelects(service.spec.selector, pod.metadata.labels) && !isLeaving(pod));
-  const lacks = (pod: Pod): boolean => findNamedPort(pod, PORT_NAME) === undefined;
-  if (selected.some((pod) => isReady(pod) && lacks(pod))) return planRestore(service, agentPort);
-  if (selected.length === 0 || selected.some(lacks)) return undefined;
+  const selected = selectedPods(service, pods);
+  if (hasReadyWithoutPort(selected)) return planRestore(service, agentPort);
+  if (selected.length === 0 || selected.some(lacksPort)) return undefined;
   const originals = noteOriginals(service, entries);
   const done =
     entries.every(({ port }) => port.targetPort === PORT_NAME) &&
-    service.metadata.labels?.[LABELS.routedBy] === agentName &&
+    [agentName, ...findProtectors(selected, peers)].includes(service.metadata.labels?.[LABELS.routedBy] ?? "") &&
     isDeepStrictEqual(readOriginals(service), originals);
-  return done ? undefined : { kind: "route", service, originals };
+  return done ? undefined : { kind: "route", service, originals, routedBy: agentName };
+}
+
+/** The peers whose sidecars are behind a Service. It bears the name of one of them, or they would rewrite it in turns. */
+function findProtectors(selected: Pod[], peers: string[]): string[] {
+  const protecting = new Set(
+    selected.filter((pod) => findNamedPort(pod, PORT_NAME) !== undefined).map((pod) => labelledAgent(pod)),
+  );
+  return peers.filter((name) => protecting.has(name));
+}
+
+/** What becomes of a routed Service whose DurableAgent goes: a peer whose pods need it as it is takes it over. */
+export function planRelease(
+  service: Service,
+  pods: Pod[],
+  { agentPort, peers }: { agentPort: number | undefined; peers: string[] },
+): ServiceStep | undefined {
+  const selected = selectedPods(service, pods);
+  const [heir] = hasReadyWithoutPort(selected) ? [] : findProtectors(selected, peers);
+  if (heir === undefined) return planRestore(service, agentPort);
+  return { kind: "route", service, originals: noteOriginals(service, []), routedBy: heir };
+}
+
+function selectedPods(service: Service, pods: Pod[]): Pod[] {
+  return pods.filter((pod) => serviceSelects(service.spec.selector, pod.metadata.labels) && !isLeaving(pod));
+}
+
+function hasReadyWithoutPort(selected: Pod[]): boolean {
+  return selected.some((pod) => isReady(pod) && lacksPort(pod));
+}
+
+function lacksPort(pod: Pod): boolean {
+  return findNamedPort(pod, PORT_NAME) === undefined;
 }
 
 /** The note of a routed Service: entries of this agent, and those of others that share the Service as they were noted. */
