@@ -142,6 +142,27 @@ describe("Services", () => {
     expect(describeActions(state).filter((action) => action !== "writeStatus")).toEqual(actions);
   });
 
+  test("that wait for pods of another workload say so and are looked at again", () => {
+    const canary = pod("c");
+    canary.metadata.labels = { app: "researcher", track: "canary" };
+    const own = workload();
+    own.spec.selector = { matchLabels: { track: "stable" } };
+    const pods = service2.pods.map((each) => ({
+      ...each,
+      metadata: { ...each.metadata, labels: { ...each.metadata.labels, track: "stable" } },
+    }));
+    const waiting = stampedWorld({ workload: own, pods: [...pods, canary] });
+    expect(describeActions(waiting)).toEqual([]);
+    expect(planReconcile(waiting).requeueAfterMs).toBeGreaterThan(0);
+    expect(waiting.agent.status?.conditions?.find(({ type }) => type === "TrafficRouted")?.message).toContain(
+      "2 of its 3 pods",
+    );
+    const alone = { ...waiting, pods };
+    const routed = carryOut(alone, planReconcile(alone));
+    expect(planReconcile(carryOut(routed, planReconcile(routed))).requeueAfterMs).toBeUndefined();
+    expect(planReconcile({ ...routed, pods: [...pods, canary] }).requeueAfterMs).toBeGreaterThan(0);
+  });
+
   test("a restored Service has its own targetPort again", () => {
     const state = { ...stampedWorld({ services: [service(8080, { routed: true })] }), pods: [pod("a")] };
     expect(carryOut(state, planReconcile(state)).services[0]?.spec.ports?.[0]?.targetPort).toBe(8080);
@@ -180,6 +201,57 @@ describe("the traffic mode", () => {
   ];
   test.each(rows)("%s", (_title, parts, mode) => {
     expect(stampedWorld(parts).agent.status?.target?.trafficMode).toBe(mode);
+  });
+});
+
+describe("NetworkPolicies", () => {
+  type Ingress = NonNullable<World["networkPolicies"][number]["spec"]["ingress"]>;
+  const policy = (name: string, ingress: Ingress): World["networkPolicies"][number] => ({
+    metadata: { name },
+    spec: { podSelector: {}, policyTypes: ["Ingress"], ingress },
+  });
+  const [x, y] = [{ podSelector: { matchLabels: { app: "x" } } }, { podSelector: { matchLabels: { app: "y" } } }];
+  const agentOnly = policy("agent", [{ from: [x], ports: [{ port: 8080 }] }]);
+  const toSidecar = (from: Ingress[number]["from"]) =>
+    policy("sidecar", [{ ...(from && { from }), ports: [{ port: 15800 }] }]);
+  const rows: [title: string, networkPolicies: World["networkPolicies"], actions: string[]][] = [
+    ["that keep clients from the sidecar keep the Service where it is", [agentOnly], []],
+    ["that only let other clients reach it do so too", [agentOnly, toSidecar([y])], []],
+    ["that together let the clients reach it are no obstacle", [agentOnly, toSidecar([y, x])], ["route researcher"]],
+    ["of which one lets everyone reach it are no obstacle", [agentOnly, toSidecar(undefined)], ["route researcher"]],
+  ];
+  test.each(rows)("%s", (_title, networkPolicies, actions) => {
+    const state = stampedWorld({ ...service2, networkPolicies });
+    expect(describeActions(state)).toEqual(actions);
+    expect(condition(state, "TrafficRouted")).toBe(
+      `False/${actions.length === 0 ? "NetworkPolicy" : "WaitingForPods"}`,
+    );
+    // Neither policies nor Services' other pods are watched.
+    expect(planReconcile(state).requeueAfterMs === undefined).toBe(actions.length > 0);
+  });
+
+  test("do not keep a Service from being put back", () => {
+    const routed = { ...stampedWorld(service2), services: [service(8080, { routed: true })], pods: [pod("a")] };
+    expect(describeActions({ ...routed, networkPolicies: [agentOnly] })).toContain("restore researcher");
+  });
+
+  const named = { workload: workload({ portName: "http" }), services: [service("http")] };
+
+  test("hold up the first stamp where the pods take the traffic, and say so", () => {
+    const held = world({ ...named, networkPolicies: [agentOnly] });
+    expect(describeActions(held)).not.toContain("stamp");
+    expect(condition(held, "Ready")).toBe("False/NetworkPolicy");
+    expect(planReconcile(held).requeueAfterMs).toBeGreaterThan(0);
+    expect(describeActions(world({ ...named, networkPolicies: [agentOnly, toSidecar([x])] }))).toContain("stamp");
+    const byName = policy("by-name", [{ ports: [{ port: "http" }] }]);
+    expect(describeActions(world({ ...named, networkPolicies: [byName] }))).toContain("stamp");
+  });
+
+  test("leave a workload as it is that is stamped already", () => {
+    const stamped = { ...stampedWorld(named), networkPolicies: [agentOnly] };
+    expect(describeActions(stamped)).toEqual(["writeStatus"]);
+    stamped.agent.spec.recovery.maxAttempts = 5;
+    expect(describeActions(stamped)).toContain("stamp");
   });
 });
 

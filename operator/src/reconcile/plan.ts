@@ -12,11 +12,26 @@ import type { Pod, Service } from "../kubernetes/objects.ts";
 import { findNamedPort, isLeaving, isReady } from "../kubernetes/sidecar-facts.ts";
 import { type Assessment, assess } from "./assessment.ts";
 import { type ConditionType, type Finding, markConditions } from "./conditions.ts";
-import { describeInjection, describeRelay, describeStore, describeTraffic, findMissingCredential } from "./findings.ts";
+import {
+  describeInjection,
+  describePolicies,
+  describeRelay,
+  describeStore,
+  describeTraffic,
+  findMissingCredential,
+} from "./findings.ts";
 import { finalizer } from "./names.ts";
 import { planOwnSecret } from "./own-secret.ts";
 import { selectorMatches, serviceSelects } from "./selection.ts";
-import { planRelease, planRestore, planService, type ServiceStep } from "./traffic.ts";
+import {
+  isRouted,
+  lacksPort,
+  planRelease,
+  planRestore,
+  planService,
+  selectedPods,
+  type ServiceStep,
+} from "./traffic.ts";
 import { type PodCensus, readStamp, sameStamp, takeCensus } from "./workload-state.ts";
 import type { Action, Plan, World } from "./world.ts";
 
@@ -39,8 +54,10 @@ function planPresence(world: World): Plan {
   const store = describeStore(world, missing);
   const touches = assessment.kind === "clear";
   const stamped = touches ? readStamp(assessment.workload) : undefined;
-  // A workload that runs without us is not led to a database that has not answered yet.
-  const lacking = missing ?? (stamped === undefined && store.status !== "True" ? store : undefined);
+  // A workload that runs without us is not led to a database that has not answered yet, nor to where no client comes.
+  const awaited =
+    stamped === undefined ? ((store.status === "True" ? undefined : store) ?? blocks(assessment)) : undefined;
+  const lacking = missing ?? awaited;
   const actions: Action[] = [];
   if (touches && !hasFinalizer(world)) actions.push({ kind: "addFinalizer" });
   if (touches && secretStep.kind === "write") actions.push({ kind: "writeSecret", data: secretStep.data });
@@ -71,7 +88,7 @@ function planPresence(world: World): Plan {
   const complete =
     census.running.length >= wanted && census.injected.length === census.running.length && census.missed.length === 0;
   const awaitsUpgrade = !world.upgradeSlotFree && stamped?.sidecarVersion !== world.sidecarVersion;
-  const settled = lacking === undefined && complete && !awaitsUpgrade;
+  const settled = lacking === undefined && complete && !awaitsUpgrade && !awaitsService(world, assessment);
   return settled ? { actions } : { actions, requeueAfterMs: settleMs };
 }
 
@@ -109,6 +126,13 @@ function planDeletion(world: World): Plan {
   return { actions, requeueAfterMs: settleMs };
 }
 
+/** With NamedPort it is the pods that take the traffic, so policies that block it hold up the first stamp. */
+function blocks(assessment: Assessment): Finding | undefined {
+  return assessment.kind === "clear" && assessment.trafficMode === "NamedPort"
+    ? describePolicies(assessment)
+    : undefined;
+}
+
 function hasFinalizer(world: World): boolean {
   return world.agent.metadata.finalizers?.includes(finalizer) ?? false;
 }
@@ -128,6 +152,8 @@ function planServices(world: World, assessment: Assessment): ServiceStep[] {
   const steps = routable.map((service) =>
     planService(service, pods, { agentName: agent.metadata.name, agentPort, peers: world.peers }),
   );
+  const blocked = assessment.kind === "clear" && assessment.blockingPolicies.length > 0;
+  const allowed = steps.filter((step) => step?.kind !== "route" || !blocked);
   const planned = new Set(routable.map(({ service }) => service.metadata.name));
   const strays = services.filter(
     (service) =>
@@ -135,7 +161,25 @@ function planServices(world: World, assessment: Assessment): ServiceStep[] {
   );
   const gone = assessment.kind === "blocked" && assessment.reason === "WorkloadNotFound";
   const left = strays.filter((service) => gone || assessment.kind === "clear" || hasPodWithoutPort(service, pods));
-  return [...steps, ...left.map((service) => planRestore(service, agentPort))].filter((step) => step !== undefined);
+  return [...allowed, ...left.map((service) => planRestore(service, agentPort))].filter((step) => step !== undefined);
+}
+
+/**
+ * A Service may select pods of other workloads, which are not watched: while it waits for them, or leads to them, it is
+ * looked at again. So it is while policies block it, which are not watched either.
+ */
+function awaitsService({ pods, workload }: World, assessment: Assessment): boolean {
+  if (assessment.kind !== "clear" || assessment.trafficMode !== "Service") return false;
+  return assessment.services.some((agentService) => {
+    const { service, headless } = agentService;
+    if (headless) return false;
+    if (!isRouted(agentService) && assessment.blockingPolicies.length > 0) return true;
+    return selectedPods(service, pods).some(
+      (pod) =>
+        (!isRouted(agentService) && lacksPort(pod)) ||
+        !selectorMatches(workload?.spec.selector ?? {}, pod.metadata.labels),
+    );
+  });
 }
 
 /** The status still knows the port of a workload that is gone or cannot be assessed. */

@@ -42,6 +42,11 @@ export function findAgentServices(
   });
 }
 
+/** Every entry that leads to the agent's port leads to the sidecar. */
+export function isRouted({ entries }: AgentService): boolean {
+  return entries.every(({ port }) => port.targetPort === PORT_NAME);
+}
+
 /** The mode for a workload: the user's, or for Auto the one that edits least. */
 export function resolveTrafficMode(
   wanted: "Auto" | TrafficMode,
@@ -83,7 +88,7 @@ export function planService(
   if (selected.length === 0 || selected.some(lacksPort)) return undefined;
   const originals = noteOriginals(service, entries);
   const done =
-    entries.every(({ port }) => port.targetPort === PORT_NAME) &&
+    isRouted(agentService) &&
     [agentName, ...findProtectors(selected, peers)].includes(service.metadata.labels?.[LABELS.routedBy] ?? "") &&
     isDeepStrictEqual(readOriginals(service), originals);
   return done ? undefined : { kind: "route", service, originals, routedBy: agentName };
@@ -109,7 +114,8 @@ export function planRelease(
   return { kind: "route", service, originals: noteOriginals(service, []), routedBy: heir };
 }
 
-function selectedPods(service: Service, pods: Pod[]): Pod[] {
+/** The pods that a Service leads to, now or when they are ready. */
+export function selectedPods(service: Service, pods: Pod[]): Pod[] {
   return pods.filter((pod) => serviceSelects(service.spec.selector, pod.metadata.labels) && !isLeaving(pod));
 }
 
@@ -117,7 +123,8 @@ function hasReadyWithoutPort(selected: Pod[]): boolean {
   return selected.some((pod) => isReady(pod) && lacksPort(pod));
 }
 
-function lacksPort(pod: Pod): boolean {
+/** A Service that leads to the sidecar gives this pod no traffic. */
+export function lacksPort(pod: Pod): boolean {
   return findNamedPort(pod, PORT_NAME) === undefined;
 }
 
