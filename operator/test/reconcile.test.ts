@@ -255,6 +255,39 @@ describe("NetworkPolicies", () => {
   });
 });
 
+describe("the traffic mode of a stamped workload", () => {
+  const named = workload({ portName: "http" });
+  const portEnv = { spec: { spec: { agent: { portEnv: "PORT" } } } };
+  const rows: [title: string, parts: Parameters<typeof world>[0], services: World["services"]][] = [
+    ["NamedPort", { services: [service("http")] }, [service("http")]],
+    ["Service", { services: [service(8080)] }, [service(8080)]],
+    ["PortEnv", { services: [service(8080)], ...portEnv }, [service(8080)]],
+  ];
+  test.each(rows)("stays %s while a Service is deleted and made again", (mode, parts, services) => {
+    const before = stampedWorld({ workload: named, ...parts });
+    const without = { ...before, services: [] };
+    expect(describeActions(without)).not.toContain("stamp");
+    const again = { ...carryOut(without, planReconcile(without)), services };
+    expect(describeActions(again)).not.toContain("stamp");
+    expect(carryOut(again, planReconcile(again)).agent.status?.target?.trafficMode).toBe(mode);
+  });
+
+  test("changes when it works no more", () => {
+    const before = stampedWorld({ workload: named, services: [service("http")] });
+    expect(describeActions({ ...before, services: [service(8080)] })).toContain("stamp");
+    const numbered = stampedWorld({ workload: named, services: [service(8080)] });
+    const headless = { ...numbered, services: [service(8080, { headless: true })] };
+    headless.agent.spec.agent.portEnv = "PORT";
+    expect(describeActions(headless)).toContain("stamp");
+  });
+
+  test("is chosen freely before the first stamp", () => {
+    const held = world({ workload: named, services: [service(8080)], credentials: {} });
+    const unstamped = { ...carryOut(held, planReconcile(held)), services: [service("http")] };
+    expect(carryOut(unstamped, planReconcile(unstamped)).agent.status?.target?.trafficMode).toBe("NamedPort");
+  });
+});
+
 describe("conditions", () => {
   const conflicting = durableAgent({
     name: "older",

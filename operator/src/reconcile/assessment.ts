@@ -46,6 +46,7 @@ export function assess(world: World): Assessment {
     target: search.target,
     portEnv: agent.spec.agent.portEnv,
     services,
+    current: readStamp(workload) === undefined ? undefined : agent.status?.target?.trafficMode,
   });
   return {
     kind: "clear",

@@ -47,14 +47,27 @@ export function isRouted({ entries }: AgentService): boolean {
   return entries.every(({ port }) => port.targetPort === PORT_NAME);
 }
 
-/** The mode for a workload: the user's, or for Auto the one that edits least. */
+/**
+ * The mode for a workload: the user's, or for Auto the one that edits least. The mode in force stays as long as it works:
+ * another one replaces every pod, and a Service that is deleted may come back.
+ */
 export function resolveTrafficMode(
   wanted: "Auto" | TrafficMode,
-  context: { target: AgentTarget; portEnv: string | undefined; services: AgentService[] },
+  context: {
+    target: AgentTarget;
+    portEnv: string | undefined;
+    services: AgentService[];
+    /** The mode of the pods that run; undefined: the workload is not stamped. */
+    current: TrafficMode | undefined;
+  },
 ): TrafficMode {
   if (wanted !== "Auto") return wanted;
-  if (namedPortObstacle(context.target, context.services) === undefined) return "NamedPort";
-  return context.portEnv === undefined ? "Service" : "PortEnv";
+  const { current, portEnv, services } = context;
+  if (current === "PortEnv" && portEnv !== undefined) return current;
+  // With portEnv known, mode Service is none that Auto would choose.
+  if (current === "Service" && portEnv === undefined && !services.some(({ headless }) => headless)) return current;
+  if (namedPortObstacle(context.target, services) === undefined) return "NamedPort";
+  return portEnv === undefined ? "Service" : "PortEnv";
 }
 
 /** Why NamedPort cannot be, or undefined. */
