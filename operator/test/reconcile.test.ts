@@ -172,6 +172,27 @@ describe("Services", () => {
     expect(describeActions(state).filter((action) => action !== "writeStatus")).toEqual(actions);
   });
 
+  test("that wait for pods of another workload say so and are looked at again", () => {
+    const canary = pod("c");
+    canary.metadata.labels = { app: "researcher", track: "canary" };
+    const own = workload();
+    own.spec.selector = { matchLabels: { track: "stable" } };
+    const pods = service2.pods.map((each) => ({
+      ...each,
+      metadata: { ...each.metadata, labels: { ...each.metadata.labels, track: "stable" } },
+    }));
+    const waiting = stampedWorld({ workload: own, pods: [...pods, canary] });
+    expect(describeActions(waiting)).toEqual([]);
+    expect(planReconcile(waiting).requeueAfterMs).toBeGreaterThan(0);
+    expect(waiting.agent.status?.conditions?.find(({ type }) => type === "TrafficRouted")?.message).toContain(
+      "2 of its 3 pods",
+    );
+    const alone = { ...waiting, pods: waiting.pods.filter(({ metadata }) => metadata.name !== "c") };
+    const routed = carryOut(alone, planReconcile(alone));
+    expect(planReconcile(carryOut(routed, planReconcile(routed))).requeueAfterMs).toBeUndefined();
+    expect(planReconcile({ ...routed, pods: waiting.pods }).requeueAfterMs).toBeGreaterThan(0);
+  });
+
   test("a restored Service has its own targetPort again", () => {
     const state = { ...stampedWorld({ services: [service(8080, { routed: true })] }), pods: [pod("a")] };
     expect(carryOut(state, planReconcile(state)).services[0]?.spec.ports?.[0]?.targetPort).toBe(8080);
@@ -210,6 +231,90 @@ describe("the traffic mode", () => {
   ];
   test.each(rows)("%s", (_title, parts, mode) => {
     expect(stampedWorld(parts).agent.status?.target?.trafficMode).toBe(mode);
+  });
+});
+
+describe("NetworkPolicies", () => {
+  type Ingress = NonNullable<World["networkPolicies"][number]["spec"]["ingress"]>;
+  const policy = (name: string, ingress: Ingress): World["networkPolicies"][number] => ({
+    metadata: { name },
+    spec: { podSelector: {}, policyTypes: ["Ingress"], ingress },
+  });
+  const [x, y] = [{ podSelector: { matchLabels: { app: "x" } } }, { podSelector: { matchLabels: { app: "y" } } }];
+  const agentOnly = policy("agent", [{ from: [x], ports: [{ port: 8080 }] }]);
+  const toSidecar = (from: Ingress[number]["from"]) =>
+    policy("sidecar", [{ ...(from && { from }), ports: [{ port: 15800 }] }]);
+  const rows: [title: string, networkPolicies: World["networkPolicies"], actions: string[]][] = [
+    ["that keep clients from the sidecar keep the Service where it is", [agentOnly], []],
+    ["that only let other clients reach it do so too", [agentOnly, toSidecar([y])], []],
+    ["that together let the clients reach it are no obstacle", [agentOnly, toSidecar([y, x])], ["route researcher"]],
+    ["of which one lets everyone reach it are no obstacle", [agentOnly, toSidecar(undefined)], ["route researcher"]],
+  ];
+  test.each(rows)("%s", (_title, networkPolicies, actions) => {
+    const state = stampedWorld({ ...service2, networkPolicies });
+    expect(describeActions(state)).toEqual(actions);
+    expect(condition(state, "TrafficRouted")).toBe(
+      `False/${actions.length === 0 ? "NetworkPolicy" : "WaitingForPods"}`,
+    );
+    // Neither policies nor Services' other pods are watched.
+    expect(planReconcile(state).requeueAfterMs === undefined).toBe(actions.length > 0);
+  });
+
+  test("do not keep a Service from being put back", () => {
+    const routed = { ...stampedWorld(service2), services: [service(8080, { routed: true })], pods: [pod("a")] };
+    expect(describeActions({ ...routed, networkPolicies: [agentOnly] })).toContain("restore researcher");
+  });
+
+  const named = { workload: workload({ portName: "http" }), services: [service("http")] };
+
+  test("hold up the first stamp where the pods take the traffic, and say so", () => {
+    const held = world({ ...named, networkPolicies: [agentOnly] });
+    expect(describeActions(held)).not.toContain("stamp");
+    expect(condition(held, "Ready")).toBe("False/NetworkPolicy");
+    expect(planReconcile(held).requeueAfterMs).toBeGreaterThan(0);
+    expect(describeActions(world({ ...named, networkPolicies: [agentOnly, toSidecar([x])] }))).toContain("stamp");
+    const byName = policy("by-name", [{ ports: [{ port: "http" }] }]);
+    expect(describeActions(world({ ...named, networkPolicies: [byName] }))).toContain("stamp");
+  });
+
+  test("leave a workload as it is that is stamped already", () => {
+    const stamped = { ...stampedWorld(named), networkPolicies: [agentOnly] };
+    expect(describeActions(stamped)).toEqual(["writeStatus"]);
+    stamped.agent.spec.recovery.maxAttempts = 5;
+    expect(describeActions(stamped)).toContain("stamp");
+  });
+});
+
+describe("the traffic mode of a stamped workload", () => {
+  const named = workload({ portName: "http" });
+  const portEnv = { spec: { spec: { agent: { portEnv: "PORT" } } } };
+  const rows: [title: string, parts: Parameters<typeof world>[0], services: World["services"]][] = [
+    ["NamedPort", { services: [service("http")] }, [service("http")]],
+    ["Service", { services: [service(8080)] }, [service(8080)]],
+    ["PortEnv", { services: [service(8080)], ...portEnv }, [service(8080)]],
+  ];
+  test.each(rows)("stays %s while a Service is deleted and made again", (mode, parts, services) => {
+    const before = stampedWorld({ workload: named, ...parts });
+    const without = { ...before, services: [] };
+    expect(describeActions(without)).not.toContain("stamp");
+    const again = { ...carryOut(without, planReconcile(without)), services };
+    expect(describeActions(again)).not.toContain("stamp");
+    expect(carryOut(again, planReconcile(again)).agent.status?.target?.trafficMode).toBe(mode);
+  });
+
+  test("changes when it works no more", () => {
+    const before = stampedWorld({ workload: named, services: [service("http")] });
+    expect(describeActions({ ...before, services: [service(8080)] })).toContain("stamp");
+    const numbered = stampedWorld({ workload: named, services: [service(8080)] });
+    const headless = { ...numbered, services: [service(8080, { headless: true })] };
+    headless.agent.spec.agent.portEnv = "PORT";
+    expect(describeActions(headless)).toContain("stamp");
+  });
+
+  test("is chosen freely before the first stamp", () => {
+    const held = world({ workload: named, services: [service(8080)], credentials: {} });
+    const unstamped = { ...carryOut(held, planReconcile(held)), services: [service("http")] };
+    expect(carryOut(unstamped, planReconcile(unstamped)).agent.status?.target?.trafficMode).toBe("NamedPort");
   });
 });
 
@@ -392,6 +497,48 @@ describe("a write that was refused", () => {
     const refused = { ...stampedWorld(service2), refused: { action: "stamp" as const, message } };
     refused.agent.metadata.deletionTimestamp = "2026-01-02T03:00:00Z";
     expect(condition(refused, "Ready")).toBe("False/WriteRefused");
+  });
+});
+
+describe("a Service in front of two workloads", () => {
+  /** One Service, and the pods of both workloads as each DurableAgent sees them. */
+  const canaryPod = pod("c", { injected: "Service" });
+  canaryPod.metadata.labels = { ...canaryPod.metadata.labels, [LABELS.agent]: "canary", track: "canary" };
+  const pods = [...service2.pods, canaryPod];
+  const stable = { ...stampedWorld({ pods, peers: ["canary"] }) };
+  const seenByCanary = (services: World["services"]): World => {
+    const own = workload();
+    own.spec.replicas = 1;
+    own.spec.selector = { matchLabels: { track: "canary" } };
+    own.spec.template.metadata = { labels: { app: "researcher", track: "canary" } };
+    const parts = { spec: { name: "canary" }, workload: own, pods, peers: ["researcher"], services };
+    return { ...stampedWorld(parts), services };
+  };
+  const routed = carryOut(stable, planReconcile(stable));
+
+  test("is routed by the first of two DurableAgents and left alone by the second", () => {
+    expect(routed.services[0]?.metadata.labels?.[LABELS.routedBy]).toBe("researcher");
+    const canary = seenByCanary(routed.services);
+    expect(describeActions(canary)).not.toContain("route researcher");
+    expect(carryOut(canary, planReconcile(canary)).services).toEqual(routed.services);
+    expect(describeActions(carryOut(routed, planReconcile(routed)))).toEqual([]);
+  });
+
+  test("is handed over once when its DurableAgent is deleted, and restored with the last", () => {
+    const leaving = structuredClone(routed);
+    leaving.agent.metadata.deletionTimestamp = "2026-01-02T03:00:00Z";
+    const left = carryOut(leaving, planReconcile(leaving));
+    expect(left.services[0]?.metadata.labels?.[LABELS.routedBy]).toBe("canary");
+    expect(left.services[0]?.spec).toEqual(routed.services[0]?.spec);
+    expect(describeActions(left).join()).not.toMatch(/route|restore/);
+    const canary = { ...seenByCanary(left.services), peers: [] };
+    expect(describeActions(canary).join()).not.toMatch(/route|restore/);
+    canary.agent.metadata.deletionTimestamp = "2026-01-02T03:00:00Z";
+    expect(carryOut(canary, planReconcile(canary)).services[0]?.spec.ports?.[0]?.targetPort).toBe(8080);
+  });
+
+  test("is taken over from a DurableAgent that is no more", () => {
+    expect(describeActions({ ...seenByCanary(routed.services), peers: [] })).toContain("route researcher");
   });
 });
 

@@ -6,7 +6,7 @@ import { readInjectAnnotation } from "../src/kubernetes/inject-annotation.ts";
 import type { Workload } from "../src/kubernetes/objects.ts";
 import { planAnnotation } from "../src/reconcile/annotated-workloads.ts";
 import { agentNameFor } from "../src/reconcile/names.ts";
-import { keepRouted } from "../src/reconcile/traffic.ts";
+import { findAgentServices, keepRouted, planRestore, steppedPorts } from "../src/reconcile/traffic.ts";
 import { durableAgent } from "./support/durable-agents.ts";
 import { service, workload } from "./support/worlds.ts";
 
@@ -79,8 +79,23 @@ describe("a routed Service that somebody writes", () => {
     const kept = keepRouted(written(targetPort));
     return [kept.spec.ports?.[0]?.targetPort, kept.metadata.annotations?.[ANNOTATIONS.originalTargetPorts]];
   };
-  test("with its own port again stays routed", () => expect(outcome(8080)).toEqual(["durable-a2a", '{"web":8080}']));
+  test("with its own port again stays routed", () =>
+    expect(outcome(8080)).toEqual(["durable-a2a", '{"80":8080,"web":8080}']));
   test("with another port is the user's", () => expect(outcome(9000)).toEqual([9000, "{}"]));
+  test.each([
+    ["named because a second port is added", { name: "http", port: 80, targetPort: "durable-a2a" }, "http", "80"],
+    ["renumbered", { name: "web", port: 81, targetPort: "durable-a2a" }, "web", "81"],
+    ["named and renumbered", { name: "http", port: 81, targetPort: "durable-a2a" }, "http", "81"],
+  ])("with a port %s keeps the original targetPort", (_title, port, ...keys) => {
+    const ports = [port, { name: "udp", port: 80, protocol: "UDP", targetPort: 8080 }];
+    const kept = keepRouted({ ...routed, spec: { ...routed.spec, ports } });
+    expect(kept.spec.ports).toEqual(ports);
+    expect(JSON.parse(kept.metadata.annotations?.[ANNOTATIONS.originalTargetPorts] ?? "")).toEqual(
+      Object.fromEntries(keys.map((key) => [key, 8080])),
+    );
+    const step = planRestore(kept, undefined);
+    expect(step && steppedPorts(step).map(({ targetPort }) => targetPort)).toEqual([8080, 8080]);
+  });
   test("without our note is left alone, so that restoring works", () => {
     const plain = service(8080);
     expect(keepRouted(plain)).toBe(plain);
@@ -91,6 +106,25 @@ describe("a routed Service that somebody writes", () => {
       metadata: { ...routed.metadata, annotations: { [ANNOTATIONS.originalTargetPorts]: "{" } },
     };
     expect(keepRouted(odd)).toBe(odd);
+  });
+});
+
+describe("a routed Service whose note was lost", () => {
+  const routed = service(8080, { routed: true });
+  const lost = {
+    ...routed,
+    metadata: { ...routed.metadata, annotations: { [ANNOTATIONS.originalTargetPorts]: "{}" } },
+  };
+  test("is put back to the agent's port", () => {
+    const step = planRestore(lost, 8080);
+    expect(step && steppedPorts(step)[0]?.targetPort).toBe(8080);
+  });
+  test("keeps its marks where the agent's port is not known either", () => {
+    expect(planRestore(lost, undefined)).toBeUndefined();
+  });
+  test("still counts as a Service of the agent", () => {
+    const [found] = findAgentServices([lost], { app: "researcher" }, { container: "agent", port: 8080 });
+    expect(found?.entries.map(({ original }) => original)).toEqual([8080]);
   });
 });
 

@@ -70,6 +70,9 @@ export async function observe(
         other.spec.workload.kind === kind &&
         other.spec.workload.name === name,
     ),
+    peers: siblings
+      .filter(({ metadata }) => metadata.uid !== agent.metadata.uid && metadata.deletionTimestamp === undefined)
+      .map(({ metadata }) => metadata.name),
     pods: seen,
     services: allServices,
     networkPolicies: policies,

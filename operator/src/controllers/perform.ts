@@ -39,7 +39,7 @@ export async function perform(
       await applyStamp(cluster, world, action.stamp);
       return true;
     case "stepService":
-      await stepService(cluster, action.step, agent.metadata.name);
+      await stepService(cluster, action.step);
       return true;
     case "evictPod":
       return await evict(cluster, { name: action.pod.metadata.name ?? "", namespace: agent.metadata.namespace });
@@ -98,7 +98,7 @@ function findStampKeys(workload: Workload): { labels?: object; annotations?: obj
  * Not by server-side apply: giving a field up removes it, and a Service without targetPort is not what the user had. The
  * resourceVersion makes a concurrent change of the Service a conflict, after which the plan is made anew.
  */
-async function stepService(cluster: Cluster, step: ServiceStep, agentName: string): Promise<void> {
+async function stepService(cluster: Cluster, step: ServiceStep): Promise<void> {
   const { name = "", namespace = "", resourceVersion } = step.service.metadata;
   const routed = step.kind === "route";
   await cluster.merge(
@@ -107,7 +107,7 @@ async function stepService(cluster: Cluster, step: ServiceStep, agentName: strin
     {
       metadata: {
         resourceVersion,
-        labels: { [LABELS.routedBy]: routed ? agentName : null },
+        labels: { [LABELS.routedBy]: step.kind === "route" ? step.routedBy : null },
         annotations: { [ANNOTATIONS.originalTargetPorts]: routed ? JSON.stringify(step.originals) : null },
       },
       spec: { ports: steppedPorts(step) },

@@ -83,8 +83,8 @@ async function restoreOne(options: UninstallOptions, { metadata }: DurableAgent)
     ...observed.agent,
     metadata: { ...observed.agent.metadata, deletionTimestamp: observed.now.toISOString() },
   };
-  // Nobody inherits: rivals are restored as well.
-  const world = { ...observed, agent, rivals: [], upgradeSlotFree: true };
+  // Nobody inherits: the others are restored as well.
+  const world = { ...observed, agent, rivals: [], peers: [], upgradeSlotFree: true };
   for (const action of planReconcile(world).actions)
     await perform(options.cluster, { ...world, agent: observed.agent }, action);
 }

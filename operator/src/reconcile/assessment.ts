@@ -5,6 +5,7 @@ import type { Workload } from "../kubernetes/objects.ts";
 import { findObstacle } from "../kubernetes/pod-obstacle.ts";
 import type { ConditionReason } from "../reasons.ts";
 import { hashPodConfig } from "./config-hash.ts";
+import { findBlockingPolicies } from "./network-policies.ts";
 import { type AgentService, findAgentServices, resolveTrafficMode, type TrafficMode } from "./traffic.ts";
 import { readStamp, type Stamp } from "./workload-state.ts";
 import type { World } from "./world.ts";
@@ -17,6 +18,8 @@ export type Assessment =
       target: AgentTarget;
       trafficMode: TrafficMode;
       services: AgentService[];
+      /** NetworkPolicies that keep clients from the sidecar: while there are any, no more traffic is led to it. */
+      blockingPolicies: string[];
       stamp: Stamp;
     }
   | { kind: "blocked"; reason: ConditionReason; message: string };
@@ -43,6 +46,7 @@ export function assess(world: World): Assessment {
     target: search.target,
     portEnv: agent.spec.agent.portEnv,
     services,
+    current: readStamp(workload) === undefined ? undefined : agent.status?.target?.trafficMode,
   });
   return {
     kind: "clear",
@@ -50,6 +54,10 @@ export function assess(world: World): Assessment {
     target: search.target,
     trafficMode,
     services,
+    blockingPolicies: findBlockingPolicies(world.networkPolicies, template.metadata?.labels, {
+      target: search.target,
+      trafficMode,
+    }),
     stamp: planStamp(world, workload, trafficMode),
   };
 }

@@ -4,9 +4,8 @@ import { credentialSecretNames, ownSecretKeys } from "../kubernetes/secret-keys.
 import type { Assessment } from "./assessment.ts";
 import type { Finding } from "./conditions.ts";
 import { ownSecretName } from "./names.ts";
-import { findBlockingPolicies } from "./network-policies.ts";
 import type { SecretStep } from "./own-secret.ts";
-import { namedPortObstacle } from "./traffic.ts";
+import { isRouted, lacksPort, namedPortObstacle, selectedPods } from "./traffic.ts";
 import { findCreationFailure, findRolloutStop, hasConfigOf, type PodCensus } from "./workload-state.ts";
 import type { Refusal, World } from "./world.ts";
 
@@ -73,7 +72,7 @@ function keepsPreStop({ workload, target }: Clear): boolean {
 export function describeTraffic(world: World, assessment: Assessment, census: PodCensus): Finding {
   if (assessment.kind === "blocked") return no(assessment.reason, assessment.message);
   const { trafficMode, target, services, workload } = assessment;
-  const obstacle = findTrafficObstacle(world, assessment);
+  const obstacle = findTrafficObstacle(assessment);
   if (obstacle !== undefined) return obstacle;
   if (services.length === 0) {
     return yes("NoService", `no Service leads to port ${target.port}; one that is made later is routed`);
@@ -81,9 +80,17 @@ export function describeTraffic(world: World, assessment: Assessment, census: Po
   const waiting = census.injected.length < census.running.length || census.running.length === 0;
   const counted = `${census.injected.length} of ${census.running.length} pods run with a sidecar`;
   if (trafficMode === "Service") {
-    const unrouted = services.filter(({ entries }) => entries.some(({ port }) => port.targetPort !== PORT_NAME));
+    const unrouted = services.filter((each) => !isRouted(each));
     const names = unrouted.map(({ service }) => service.metadata.name).join(", ");
-    if (unrouted.length > 0) return no("WaitingForPods", `${names} still leads to the agent: ${counted}`);
+    if (unrouted.length > 0) {
+      // Its pods may be more than the workload's.
+      const behind = [...new Set(unrouted.flatMap(({ service }) => selectedPods(service, world.pods)))];
+      const ready = behind.filter((pod) => !lacksPort(pod)).length;
+      return no(
+        "WaitingForPods",
+        `${names} still leads to the agent: ${ready} of its ${behind.length} pods run with a sidecar`,
+      );
+    }
     return yes(
       "ServicePort",
       `targetPort ${PORT_NAME} of ${services.map(({ service }) => service.metadata.name).join(", ")}`,
@@ -95,7 +102,8 @@ export function describeTraffic(world: World, assessment: Assessment, census: Po
     : yes("PortEnv", `port ${target.port} is the sidecar's`);
 }
 
-function findTrafficObstacle(world: World, { trafficMode, target, services, workload }: Clear): Finding | undefined {
+function findTrafficObstacle(assessment: Clear): Finding | undefined {
+  const { trafficMode, target, services } = assessment;
   if (trafficMode === "PortEnv") return undefined;
   const headless = services.find((service) => service.headless);
   if (headless !== undefined) {
@@ -107,13 +115,14 @@ function findTrafficObstacle(world: World, { trafficMode, target, services, work
   }
   const impossible = trafficMode === "NamedPort" ? namedPortObstacle(target, services) : undefined;
   if (impossible !== undefined) return no("NamedPortImpossible", `${impossible}; leave traffic.mode at Auto`);
-  const blocking = findBlockingPolicies(world.networkPolicies, workload.spec.template.metadata?.labels, {
-    target,
-    trafficMode,
-  });
-  if (blocking.length === 0) return undefined;
+  return describePolicies(assessment);
+}
+
+/** Clients that reach the agent but would not reach the sidecar; undefined: none. */
+export function describePolicies({ blockingPolicies, target }: Clear): Finding | undefined {
+  if (blockingPolicies.length === 0) return undefined;
   const rule = `add "port: ${PORTS.a2a}" to the ingress rule that lists port ${target.port}`;
-  return no("NetworkPolicy", `${blocking.join(", ")} does not let clients reach the sidecar: ${rule}`);
+  return no("NetworkPolicy", `${blockingPolicies.join(", ")} does not let clients reach the sidecar: ${rule}`);
 }
 
 /** What the Secrets lack that every sidecar needs; undefined: nothing. */

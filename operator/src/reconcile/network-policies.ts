@@ -4,38 +4,57 @@ import { PORTS } from "@durable-agent/crds/contract";
 import type { AgentTarget } from "../kubernetes/agent-target.ts";
 import type { NetworkPolicy } from "../kubernetes/objects.ts";
 import { selectorMatches } from "./selection.ts";
+import type { TrafficMode } from "./traffic.ts";
 
 /**
- * The policies that let clients reach the agent's port on these pods but not the sidecar's. With NamedPort a rule by name
- * follows the name; with PortEnv the number stays, so the caller does not ask.
+ * The policies that let clients reach the agent's port on these pods while none lets them reach the sidecar's: what one
+ * policy allows, no other forbids. With NamedPort a rule by name follows the name; with PortEnv the number stays.
  */
 export function findBlockingPolicies(
   policies: NetworkPolicy[],
   labels: Record<string, string> | undefined,
-  context: { target: AgentTarget; trafficMode: "NamedPort" | "Service" },
+  context: { target: AgentTarget; trafficMode: TrafficMode },
 ): string[] {
   const { target, trafficMode } = context;
-  const sidecarPort = PORTS.a2a;
-  const covers = (rule: Rule, port: number, name: string | undefined): boolean =>
-    rule.ports === undefined ||
-    rule.ports.length === 0 ||
-    rule.ports.some((entry) =>
+  if (trafficMode === "PortEnv") return [];
+  const sidecarName = trafficMode === "NamedPort" ? target.portName : undefined;
+  const selecting = policies.filter((policy) => selectorMatches(policy.spec.podSelector, labels) && isIngress(policy));
+  const toSidecar = selecting.flatMap(rulesOf).filter((rule) => covers(rule, PORTS.a2a, sidecarName));
+  return selecting
+    .filter((policy) =>
+      rulesOf(policy)
+        .filter((rule) => covers(rule, target.port, target.portName))
+        .flatMap(clientsOf)
+        .some((client) => !toSidecar.some((rule) => admits(rule, client))),
+    )
+    .map((policy) => policy.metadata.name ?? "");
+}
+
+function rulesOf(policy: NetworkPolicy): Rule[] {
+  return policy.spec.ingress ?? [];
+}
+
+function covers(rule: Rule, port: number, name: string | undefined): boolean {
+  const entries = rule.ports ?? [];
+  return (
+    entries.length === 0 ||
+    entries.some((entry) =>
       typeof entry.port === "number"
         ? port >= entry.port && port <= (entry.endPort ?? entry.port)
         : entry.port === undefined || entry.port === name,
-    );
-  const sidecarName = trafficMode === "NamedPort" ? target.portName : undefined;
-  return policies
-    .filter((policy) => selectorMatches(policy.spec.podSelector, labels) && isIngress(policy))
-    .filter((policy) => {
-      const rules = policy.spec.ingress ?? [];
-      const reached = rules.filter((rule) => covers(rule, target.port, target.portName));
-      const sameClients = (one: Rule, other: Rule): boolean => isDeepStrictEqual(one.from ?? [], other.from ?? []);
-      return reached.some(
-        (rule) => !rules.some((other) => sameClients(rule, other) && covers(other, sidecarPort, sidecarName)),
-      );
-    })
-    .map((policy) => policy.metadata.name ?? "");
+    )
+  );
+}
+
+/** A rule without clients admits everyone. */
+const everyone = "everyone";
+
+function clientsOf({ from = [] }: Rule): unknown[] {
+  return from.length === 0 ? [everyone] : from;
+}
+
+function admits(rule: Rule, client: unknown): boolean {
+  return clientsOf(rule).some((other) => other === everyone || isDeepStrictEqual(other, client));
 }
 
 type Rule = NonNullable<NetworkPolicy["spec"]["ingress"]>[number];

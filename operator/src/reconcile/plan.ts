@@ -14,6 +14,7 @@ import { type Assessment, assess } from "./assessment.ts";
 import { type ConditionType, type Finding, markConditions } from "./conditions.ts";
 import {
   describeInjection,
+  describePolicies,
   describeRefusal,
   describeRelay,
   describeStore,
@@ -23,7 +24,15 @@ import {
 import { finalizer } from "./names.ts";
 import { planOwnSecret } from "./own-secret.ts";
 import { selectorMatches, serviceSelects } from "./selection.ts";
-import { planRestore, planService, type ServiceStep } from "./traffic.ts";
+import {
+  isRouted,
+  lacksPort,
+  planRelease,
+  planRestore,
+  planService,
+  selectedPods,
+  type ServiceStep,
+} from "./traffic.ts";
 import { findRolloutStop, hasConfigOf, type PodCensus, readStamp, sameStamp, takeCensus } from "./workload-state.ts";
 import type { Action, Plan, World } from "./world.ts";
 
@@ -46,8 +55,10 @@ function planPresence(world: World): Plan {
   const store = describeStore(world, missing);
   const touches = assessment.kind === "clear";
   const stamped = touches ? readStamp(assessment.workload) : undefined;
-  // A workload that runs without us is not led to a database that has not answered yet.
-  const lacking = missing ?? (stamped === undefined && store.status !== "True" ? store : undefined);
+  // A workload that runs without us is not led to a database that has not answered yet, nor to where no client comes.
+  const awaited =
+    stamped === undefined ? ((store.status === "True" ? undefined : store) ?? blocks(assessment)) : undefined;
+  const lacking = missing ?? awaited;
   const actions: Action[] = [];
   if (touches && !hasFinalizer(world)) actions.push({ kind: "addFinalizer" });
   if (touches && secretStep.kind === "write") actions.push({ kind: "writeSecret", data: secretStep.data });
@@ -82,7 +93,7 @@ function planPresence(world: World): Plan {
     census.injected.length === census.running.length &&
     (!touches || census.injected.every((pod) => hasConfigOf(pod, assessment.stamp)));
   const awaitsUpgrade = !world.upgradeSlotFree && stamped?.sidecarVersion !== world.sidecarVersion;
-  const settled = lacking === undefined && complete && !awaitsUpgrade;
+  const settled = lacking === undefined && complete && !awaitsUpgrade && !awaitsService(world, assessment);
   // What is refused again ends the round, so that is told first.
   if (world.refused !== undefined) actions.sort((one, other) => rankTelling(one) - rankTelling(other));
   return settled ? { actions } : { actions, requeueAfterMs: settleMs };
@@ -139,6 +150,13 @@ function canTakeOver(world: World, rival: DurableAgent): boolean {
   return assess({ ...world, agent: rival, rivals }).kind === "clear";
 }
 
+/** With NamedPort it is the pods that take the traffic, so policies that block it hold up the first stamp. */
+function blocks(assessment: Assessment): Finding | undefined {
+  return assessment.kind === "clear" && assessment.trafficMode === "NamedPort"
+    ? describePolicies(assessment)
+    : undefined;
+}
+
 function hasFinalizer(world: World): boolean {
   return world.agent.metadata.finalizers?.includes(finalizer) ?? false;
 }
@@ -154,7 +172,12 @@ function planServices(world: World, assessment: Assessment): ServiceStep[] {
     assessment.kind === "clear" && assessment.trafficMode === "Service"
       ? assessment.services.filter((service) => !service.headless)
       : [];
-  const steps = routable.map((service) => planService(service, pods, agent.metadata.name));
+  const agentPort = findAgentPort(world, assessment);
+  const steps = routable.map((service) =>
+    planService(service, pods, { agentName: agent.metadata.name, agentPort, peers: world.peers }),
+  );
+  const blocked = assessment.kind === "clear" && assessment.blockingPolicies.length > 0;
+  const allowed = steps.filter((step) => step?.kind !== "route" || !blocked);
   const planned = new Set(routable.map(({ service }) => service.metadata.name));
   const strays = services.filter(
     (service) =>
@@ -162,7 +185,30 @@ function planServices(world: World, assessment: Assessment): ServiceStep[] {
   );
   const gone = assessment.kind === "blocked" && assessment.reason === "WorkloadNotFound";
   const left = strays.filter((service) => gone || assessment.kind === "clear" || hasPodWithoutPort(service, pods));
-  return [...steps, ...left.map(planRestore)].filter((step) => step !== undefined);
+  return [...allowed, ...left.map((service) => planRestore(service, agentPort))].filter((step) => step !== undefined);
+}
+
+/**
+ * A Service may select pods of other workloads, which are not watched: while it waits for them, or leads to them, it is
+ * looked at again. So it is while policies block it, which are not watched either.
+ */
+function awaitsService({ pods, workload }: World, assessment: Assessment): boolean {
+  if (assessment.kind !== "clear" || assessment.trafficMode !== "Service") return false;
+  return assessment.services.some((agentService) => {
+    const { service, headless } = agentService;
+    if (headless) return false;
+    if (!isRouted(agentService) && assessment.blockingPolicies.length > 0) return true;
+    return selectedPods(service, pods).some(
+      (pod) =>
+        (!isRouted(agentService) && lacksPort(pod)) ||
+        !selectorMatches(workload?.spec.selector ?? {}, pod.metadata.labels),
+    );
+  });
+}
+
+/** The status still knows the port of a workload that is gone or cannot be assessed. */
+function findAgentPort({ agent }: World, assessment?: Assessment): number | undefined {
+  return assessment?.kind === "clear" ? assessment.target.port : agent.status?.target?.port;
 }
 
 /** A stray Service of a workload that cannot be assessed is put back only when its requests could not be answered. */
@@ -176,10 +222,11 @@ function hasPodWithoutPort(service: Service, pods: Pod[]): boolean {
   );
 }
 
-function restoreAll({ agent, services }: World): Action[] {
+function restoreAll(world: World): Action[] {
+  const { agent, services, pods, peers } = world;
   return services
     .filter((service) => service.metadata.labels?.[LABELS.routedBy] === agent.metadata.name)
-    .flatMap((service) => planRestore(service) ?? [])
+    .flatMap((service) => planRelease(service, pods, { agentPort: findAgentPort(world), peers }) ?? [])
     .map((step) => ({ kind: "stepService", step }));
 }
 

@@ -12,6 +12,8 @@ export interface World {
   workload: Workload | undefined;
   /** Other DurableAgents of the namespace that name the same workload. */
   rivals: DurableAgent[];
+  /** Names of the namespace's other DurableAgents that are not being deleted. */
+  peers: string[];
   /** Pods that the workload's or one of its Services' selectors matches. */
   pods: Pod[];
   /** What the StatefulSet's controller last said about a pod that it could not create; undefined: nothing. */

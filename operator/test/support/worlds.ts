@@ -88,7 +88,7 @@ export function service(
       ...(routed
         ? {
             labels: { [LABELS.routedBy]: "researcher" },
-            annotations: { [ANNOTATIONS.originalTargetPorts]: JSON.stringify({ web: targetPort }) },
+            annotations: { [ANNOTATIONS.originalTargetPorts]: JSON.stringify({ 80: targetPort, web: targetPort }) },
           }
         : {}),
     },
@@ -109,6 +109,7 @@ export function world(
     agent: durableAgent(sketch),
     workload: workload(),
     rivals: [],
+    peers: [],
     pods: [pod("a"), pod("b")],
     services: [service(8080)],
     networkPolicies: [],
@@ -177,7 +178,7 @@ function apply(state: World, action: Action): World {
               ...candidate,
               metadata: {
                 ...candidate.metadata,
-                labels: routed ? { [LABELS.routedBy]: agent.metadata.name } : {},
+                labels: step.kind === "route" ? { [LABELS.routedBy]: step.routedBy } : {},
                 annotations: routed ? { [ANNOTATIONS.originalTargetPorts]: JSON.stringify(step.originals) } : {},
               },
               spec: { ...candidate.spec, ports: steppedPorts(step) },
