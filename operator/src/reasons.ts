@@ -34,6 +34,7 @@ export const conditionReasons = {
   MigrationFailed: "the database could not be brought to this version's schema",
   NamedPort: "the sidecar bears the port name that the Services use",
   NamedPortImpossible: "a Service does not use the port's name, or the port has none",
+  NamespaceExcluded: "the webhooks are not called for the namespace, so no pod of it can get a sidecar",
   NetworkPolicy: "a NetworkPolicy does not let clients reach the sidecar's port",
   NoService: "no Service leads to the agent's port",
   NotConfigured: "neither the DurableAgent nor the operator names a server",

@@ -33,6 +33,7 @@ export async function remove(config: Config, logger: Logger): Promise<number> {
     credentials: () => ({}),
     findings: () => ({ store: undefined, relay: undefined, tasks: undefined }),
     sidecarVersion: "",
+    excludedNamespaces: config.excludedNamespaces,
     deadlineMs,
     onProgress: (text) => logger.info(text),
   });

@@ -153,8 +153,9 @@ function restoreAll({ agent, services }: World): Action[] {
     .map((step) => ({ kind: "stepService", step }));
 }
 
-function planEviction({ agent, now }: World, { missed }: PodCensus): Pod | undefined {
-  if (!agent.spec.replaceUninjected) return undefined;
+function planEviction({ agent, namespaceExcluded, now }: World, { missed }: PodCensus): Pod | undefined {
+  // A pod without a sidecar whose successor gets none either would be evicted for ever.
+  if (!agent.spec.replaceUninjected || namespaceExcluded) return undefined;
   return missed.find((pod) => now.getTime() - Date.parse(pod.metadata.creationTimestamp ?? "") >= missedPodAgeMs);
 }
 

@@ -28,7 +28,7 @@ interface Rendered extends KubernetesObject {
   rules?: { resources: string[]; verbs: string[] }[];
 }
 interface PodSpecJson {
-  containers: { name: string; env?: { name: string }[]; securityContext?: object }[];
+  containers: { name: string; env?: { name: string; value?: string }[]; securityContext?: object }[];
   securityContext?: object;
 }
 
@@ -90,6 +90,22 @@ describe.skipIf(located.kind === "missing")(`the chart${title}`, () => {
       { key: "kubernetes.io/metadata.name", operator: "NotIn", values: [install.namespace, "kube-system"] },
     ];
     expect(selectors).toEqual([{ matchExpressions: elsewhere }, { matchExpressions: elsewhere }]);
+  });
+
+  test("tells every run of the operator for which namespaces its webhooks are not called", async () => {
+    const objects = await render("--set", "webhook.excludedNamespaces={istio-system,kube-system}");
+    const told = objects.flatMap((object) =>
+      (object.spec?.template?.spec?.containers ?? []).flatMap(({ env = [] }) =>
+        env.filter(({ name }) => name === "EXCLUDED_NAMESPACES").map(({ value }) => value),
+      ),
+    );
+    const values = [install.namespace, "kube-system", "istio-system"];
+    expect(told).toEqual([values.join(","), values.join(",")]);
+    expect(objects.flatMap(({ webhooks = [] }) => webhooks).map(({ namespaceSelector }) => namespaceSelector)).toEqual(
+      Array<unknown>(2).fill({
+        matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "NotIn", values }],
+      }),
+    );
   });
 
   test("with values-ha.yaml has two replicas, of which a drain takes one at a time", async () => {
