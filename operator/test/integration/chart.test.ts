@@ -14,10 +14,19 @@ import { install, locateOperatorCluster, renderChart } from "../support/operator
 const located = locateOperatorCluster();
 const title = located.kind === "found" ? "" : ` (${located.how})`;
 const chart = fileURLToPath(new URL("../../../charts/durable-agent/", import.meta.url));
+/** Definitions of other projects' resources that the chart writes. */
+const foreignDefinitions = fileURLToPath(new URL("../fixtures/foreign-definitions.yaml", import.meta.url));
 const valueFiles = ["values.yaml", "values-ha.yaml", ...readdirSync(`${chart}ci`).map((file) => `ci/${file}`)];
 
 interface Rendered extends KubernetesObject {
-  spec?: { template?: { spec?: PodSpecJson }; replicas?: number; maxUnavailable?: number };
+  spec?: {
+    template?: { spec?: PodSpecJson };
+    replicas?: number;
+    maxUnavailable?: number;
+    selector?: unknown;
+    endpoints?: { port: string }[];
+    ports?: { name: string }[];
+  };
   webhooks?: {
     name: string;
     failurePolicy: string;
@@ -42,6 +51,8 @@ describe.skipIf(located.kind === "missing")(`the chart${title}`, () => {
   let plane: ControlPlane;
   beforeAll(async () => {
     plane = await startControlPlane();
+    await plane.kubectl(["apply", "-f", foreignDefinitions]);
+    await plane.kubectl(["wait", "--for=condition=Established", "-f", foreignDefinitions, "--timeout=20s"]);
     for (const namespace of [install.namespace, "agents", "more-agents"])
       await plane.kubectl(["create", "namespace", namespace]);
   });
@@ -113,6 +124,37 @@ describe.skipIf(located.kind === "missing")(`the chart${title}`, () => {
     const operator = objects.find(({ kind }) => kind === "Deployment");
     expect(operator?.spec?.replicas).toBe(2);
     expect(objects.find(({ kind }) => kind === "PodDisruptionBudget")?.spec?.maxUnavailable).toBe(1);
+  });
+
+  test("with all-values.yaml renders every template but the Secret that cert-manager writes", async () => {
+    const objects = await render("-f", `${chart}ci/all-values.yaml`);
+    const kinds = new Set(objects.map(({ kind }) => kind));
+    for (const kind of ["Certificate", "ServiceMonitor", "ConfigMap", "NetworkPolicy", "PodDisruptionBudget", "Job"])
+      expect(kinds).toContain(kind);
+  });
+
+  test("scrapes a port of a Service that it installs", async () => {
+    const objects = await render("-f", `${chart}ci/all-values.yaml`);
+    const { selector, endpoints = [] } = objects.find(({ kind }) => kind === "ServiceMonitor")?.spec ?? {};
+    const wanted = Object.entries(
+      (selector as { matchLabels?: Record<string, string> } | undefined)?.matchLabels ?? {},
+    );
+    const selected = objects.filter(
+      ({ kind, metadata }) => kind === "Service" && wanted.every(([key, value]) => metadata.labels?.[key] === value),
+    );
+    expect(wanted).not.toEqual([]);
+    expect(selected.map(({ metadata }) => metadata.name)).toEqual(["durable-agent-webhook"]);
+    const ports = selected.flatMap(({ spec }) => spec?.ports ?? []).map(({ name }) => name);
+    expect(endpoints.map(({ port }) => port).filter((port) => !ports.includes(port))).toEqual([]);
+    expect(endpoints).not.toEqual([]);
+  });
+
+  test("asks for no priority class by itself: some clusters refuse those of the system outside kube-system", async () => {
+    for (const file of ["values.yaml", "values-ha.yaml"]) {
+      const pods = (await render("-f", `${chart}${file}`)).flatMap(({ spec }) => spec?.template?.spec ?? []);
+      expect(pods.length).toBeGreaterThan(0);
+      expect(pods.filter((pod) => "priorityClassName" in pod)).toEqual([]);
+    }
   });
 
   test("tells the operator nothing that it does not know", async () => {
