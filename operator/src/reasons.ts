@@ -9,6 +9,7 @@ export const skipReasons = {
   AlreadyInjected: "the pod carries the sidecar already",
   HostNetwork: "the pod uses the node's network, where the sidecar's ports may belong to somebody else",
   NameTaken: "the pod has a container or volume of its own that bears the sidecar's name",
+  NoNativeSidecar: "the pod is to end, and before 1.29 the server has no sidecars that let it",
   OptedOut: "the pod's own annotation refuses the sidecar",
   PortTaken: "a container of the pod uses a port of the sidecar",
 } as const;
@@ -60,4 +61,4 @@ export type RefuseReason = keyof typeof refuseReasons;
 export type ConditionReason =
   | keyof typeof conditionReasons
   | RefuseReason
-  | Exclude<SkipReason, "AgentGone" | "AlreadyInjected">;
+  | Exclude<SkipReason, "AgentGone" | "AlreadyInjected" | "NoNativeSidecar">;

@@ -238,9 +238,11 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
   });
 
   test("a labelled pod whose DurableAgent is gone starts as it is, with a warning", async () => {
-    await cluster.apply(loosePod("orphan", "nobody-at-all"));
-    const pod = await cluster.admin.read(pods, { name: "orphan", namespace });
-    expect(pod !== undefined && hasSidecar(pod)).toBe(false);
+    await cluster.apply(loosePod("orphan", "nobody-at-all"), loosePod("nameless", ""));
+    const found = await Promise.all(
+      ["orphan", "nameless"].map((name) => cluster.admin.read(pods, { name, namespace })),
+    );
+    expect(found.map((pod) => pod !== undefined && !hasSidecar(pod))).toEqual([true, true]);
   });
 
   test("a labelled pod that runs without a sidecar is reported", async () => {
