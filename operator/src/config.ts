@@ -30,6 +30,11 @@ export const settings: readonly Setting[] = [
   { name: "NATS_CA_FILE", defaultText: "unset", meaning: "file with the authorities of that server" },
   { name: "NATS_CREDS_FILE", defaultText: "unset", meaning: "file with NATS credentials" },
   { name: "WATCH_NAMESPACES", defaultText: "all", meaning: "namespaces that are watched, separated by commas" },
+  {
+    name: "EXCLUDED_NAMESPACES",
+    defaultText: "none",
+    meaning: "namespaces for which the webhooks are not called, separated by commas; their workloads are left alone",
+  },
   { name: "WEBHOOK_PORT", defaultText: "9443", meaning: "HTTPS port of the webhooks" },
   { name: "PROBE_PORT", defaultText: "8081", meaning: "port of /livez, /readyz and /metrics" },
   {
@@ -76,6 +81,7 @@ export interface Config {
   sidecar: SidecarDefaults;
   files: { databaseUrl?: string; databaseCa?: string; natsUrl?: string; natsCa?: string; natsCreds?: string };
   watchNamespaces: string[];
+  excludedNamespaces: string[];
   webhookPort: number;
   probePort: number;
   dnsNames: string[];
@@ -146,6 +152,7 @@ export function loadConfig(env: Record<string, string | undefined>, hostName: st
       ...optional("natsCreds", "NATS_CREDS_FILE"),
     },
     watchNamespaces: list("WATCH_NAMESPACES"),
+    excludedNamespaces: list("EXCLUDED_NAMESPACES"),
     webhookPort: integer("WEBHOOK_PORT", 9443, [0, 65_535]),
     probePort: integer("PROBE_PORT", 8081, [0, 65_535]),
     dnsNames: [`${service}.${namespace}.svc`, `${service}.${namespace}.svc.cluster.local`, ...list("WEBHOOK_HOSTS")],

@@ -9,6 +9,7 @@ export const skipReasons = {
   AlreadyInjected: "the pod carries the sidecar already",
   HostNetwork: "the pod uses the node's network, where the sidecar's ports may belong to somebody else",
   NameTaken: "the pod has a container or volume of its own that bears the sidecar's name",
+  NoNativeSidecar: "the pod is to end, and before 1.29 the server has no sidecars that let it",
   OptedOut: "the pod's own annotation refuses the sidecar",
   PortTaken: "a container of the pod uses a port of the sidecar",
 } as const;
@@ -34,6 +35,7 @@ export const conditionReasons = {
   MigrationFailed: "the database could not be brought to this version's schema",
   NamedPort: "the sidecar bears the port name that the Services use",
   NamedPortImpossible: "a Service does not use the port's name, or the port has none",
+  NamespaceExcluded: "the webhooks are not called for the namespace, so no pod of it can get a sidecar",
   NetworkPolicy: "a NetworkPolicy does not let clients reach the sidecar's port",
   NoService: "no Service leads to the agent's port",
   NotConfigured: "neither the DurableAgent nor the operator names a server",
@@ -60,4 +62,4 @@ export type RefuseReason = keyof typeof refuseReasons;
 export type ConditionReason =
   | keyof typeof conditionReasons
   | RefuseReason
-  | Exclude<SkipReason, "AgentGone" | "AlreadyInjected">;
+  | Exclude<SkipReason, "AgentGone" | "AlreadyInjected" | "NoNativeSidecar">;

@@ -133,6 +133,17 @@ describe("the webhook server", () => {
     expect(told).toEqual(["ReplicaSet AgentGone"]);
   });
 
+  test("lets a pod start whose label is empty, and asks for no DurableAgent without a name", async () => {
+    const { ask, cluster, told } = await start();
+    cluster.away = true;
+    const nameless = bare();
+    nameless.metadata.labels = { "durable-agent.dev/agent": "" };
+    const response = responseOf(await ask(webhookPaths.pods, review(nameless)));
+    expect(response).toMatchObject({ allowed: true, warnings: [expect.stringContaining("does not exist")] });
+    expect(response.patch).toBeUndefined();
+    expect(told).toEqual(["ReplicaSet AgentGone"]);
+  });
+
   test("tells nobody about a dry run", async () => {
     const { ask, told } = await start();
     const orphan = bare();

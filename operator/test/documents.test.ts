@@ -36,7 +36,7 @@ test("README.md says of every condition which reasons it gives while it is not t
     "ScaledToZero",
     "ServicePort",
   ];
-  const ofPodsOnly = ["AgentGone", "AlreadyInjected"];
+  const ofPodsOnly = ["AgentGone", "AlreadyInjected", "NoNativeSidecar"];
   const bad = Object.keys({ ...skipReasons, ...refuseReasons, ...conditionReasons }).filter(
     (reason) => ![...good, ...ofPodsOnly].includes(reason),
   );

@@ -331,6 +331,7 @@ describe("conditions", () => {
   const rows: [title: string, state: World, type: string, expected: string][] = [
     ["the younger of two DurableAgents yields", world({ rivals: [conflicting] }), "Ready", "False/Conflict"],
     ["a workload that is not there", world({ workload: undefined, pods: [] }), "Injected", "False/WorkloadNotFound"],
+    ["a namespace without webhooks", world({ namespaceExcluded: true }), "Ready", "False/NamespaceExcluded"],
     [
       "two containers",
       world({ workload: workload({ template: { containers: [{ name: "a" }, { name: "b" }] } }) }),
@@ -577,6 +578,20 @@ describe("a labelled pod without a sidecar", () => {
   });
 });
 
+describe("a namespace without webhooks", () => {
+  test("its workload is not touched, so its pods are not restarted for nothing", () => {
+    expect(describeActions(world({ namespaceExcluded: true }))).toEqual(["writeStatus"]);
+  });
+  test("no pod is evicted there, since the next one would get no sidecar either", () => {
+    const missed = stampedWorld({
+      pods: [pod("old", { labelled: true, ageMs: 61_000 }), pod("b", { injected: "Service" })],
+      spec: { spec: { replaceUninjected: true } },
+    });
+    expect(describeActions(missed)).toContain("evict old");
+    expect(describeActions({ ...missed, namespaceExcluded: true }).join()).not.toContain("evict");
+  });
+});
+
 describe("deletion", () => {
   const deleting = (state: World): World => {
     const copy = structuredClone(state);
@@ -593,6 +608,14 @@ describe("deletion", () => {
     expect(second.workload?.spec.template.metadata?.labels?.[LABELS.agent]).toBeUndefined();
     const last = { ...second, pods: [pod("c"), pod("d")] };
     expect(describeActions(last)).toEqual(["removeFinalizer"]);
+  });
+
+  test("a namespace that has lost its webhooks gets its workloads back all the same", () => {
+    expect(describeActions({ ...deleting(routed), namespaceExcluded: true })).toEqual(
+      describeActions(deleting(routed)),
+    );
+    const gone = { ...routed, namespaceExcluded: true, workload: undefined, pods: [] };
+    expect(describeActions(gone)).toContain("removeFinalizer");
   });
 
   test("a workload that is gone holds nothing up", () => {

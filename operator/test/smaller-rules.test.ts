@@ -157,6 +157,10 @@ describe("settings", () => {
     const pattern = new RegExp(problems.map((name) => `${name}: `).join("[^]*"));
     expect(() => loadConfig({ WEBHOOK_PORT: "x", LOG_LEVEL: "loud" }, "host")).toThrow(pattern);
   });
+  test("a list is separated by commas", () => {
+    const { excludedNamespaces } = loadConfig({ ...least, EXCLUDED_NAMESPACES: "system, kube-system," }, "host");
+    expect(excludedNamespaces).toEqual(["system", "kube-system"]);
+  });
   test("an empty variable counts as unset", () => {
     expect(loadConfig({ ...least, WATCH_NAMESPACES: "", WEBHOOK_CERT_DIR: "" }, "host")).not.toHaveProperty(
       "webhookCertDir",

@@ -35,6 +35,11 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
+{{/* As a JSON list. Never our own namespace: install and upgrade must not wait for themselves. */}}
+{{- define "durable-agent.excludedNamespaces" -}}
+{{ concat (list .Release.Namespace "kube-system") .Values.webhook.excludedNamespaces | uniq | toJson }}
+{{- end }}
+
 {{/* What every run of the operator's image is told. */}}
 {{- define "durable-agent.environment" -}}
 - { name: POD_NAMESPACE, valueFrom: { fieldRef: { fieldPath: metadata.namespace } } }
@@ -49,6 +54,7 @@ capabilities: { drop: [ALL] }
 - { name: NATS_CA_FILE, value: /etc/durable-agent/nats/ca.crt }
 - { name: NATS_CREDS_FILE, value: /etc/durable-agent/nats/user.creds }
 - { name: WATCH_NAMESPACES, value: {{ join "," .Values.watchNamespaces | quote }} }
+- { name: EXCLUDED_NAMESPACES, value: {{ include "durable-agent.excludedNamespaces" . | fromJsonArray | join "," | quote }} }
 - { name: WEBHOOK_PORT, value: {{ .Values.webhook.port | quote }} }
 - { name: WEBHOOK_SERVICE, value: {{ include "durable-agent.webhook" . }} }
 - { name: WEBHOOK_SECRET, value: {{ include "durable-agent.webhookSecret" . }} }

@@ -17,6 +17,8 @@ export interface LeaderDutiesOptions {
   cluster: Cluster;
   openCache: OpenCache;
   namespaces: string[];
+  /** Namespaces for which the webhooks are not called. */
+  excludedNamespaces: readonly string[];
   clusterId: string;
   credentials: () => OperatorCredentials;
   sidecarVersion: string;
@@ -128,6 +130,7 @@ export function takeUpDuties(options: LeaderDutiesOptions): LeaderDuties {
         return findings;
       },
       sidecarVersion: options.sidecarVersion,
+      excludedNamespaces: options.excludedNamespaces,
     }),
   );
   const annotationQueue = queue(

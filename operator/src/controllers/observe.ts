@@ -28,6 +28,8 @@ export interface Observer {
   credentials: () => OperatorCredentials;
   findings: (agent: DurableAgent) => StoreFindings;
   sidecarVersion: string;
+  /** Namespaces for which the webhooks are not called. */
+  excludedNamespaces: readonly string[];
 }
 
 /** The world around a DurableAgent, or undefined when it is gone. */
@@ -82,6 +84,7 @@ export async function observe(
     store,
     relay,
     tasks,
+    namespaceExcluded: observer.excludedNamespaces.includes(namespace),
     sidecarVersion: observer.sidecarVersion,
     now: new Date(),
   };

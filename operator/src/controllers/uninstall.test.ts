@@ -11,6 +11,7 @@ const options = {
   credentials: () => ({}),
   findings: () => ({ store: undefined, relay: undefined, tasks: undefined }),
   sidecarVersion: "",
+  excludedNamespaces: [],
   pollMs: 10,
   onProgress: () => undefined,
 } satisfies Partial<UninstallOptions>;

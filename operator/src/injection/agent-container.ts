@@ -1,7 +1,7 @@
 /** What changes on the agent's own container: its ports' names, what refers to them, and its preStop hook. */
 import { createHash } from "node:crypto";
 import { ADMIN_PATHS, HEADERS, PORT_NAME, PORTS } from "@durable-agent/crds/contract";
-import type { Container, ContainerPort, Handler, Probe } from "../kubernetes/objects.ts";
+import type { Container, ContainerPort, EnvironmentVariable, Handler, Probe } from "../kubernetes/objects.ts";
 import type { InjectionPlan } from "./injection-plan.ts";
 
 /** The name that the agent's port gets when the sidecar takes its own: at most 15 characters, the same every time. */
@@ -20,13 +20,19 @@ export function adaptAgentContainer(container: Container, plan: InjectionPlan): 
   rewriteReferences(adapted, before.portName, before.port, plan);
   adapted.ports = placePorts(adapted.ports ?? [], plan);
   if (plan.trafficMode === "PortEnv" && plan.spec.agent.portEnv !== undefined) {
-    const moved = { name: plan.spec.agent.portEnv, value: String(plan.ports.agent) };
-    adapted.env = [...(adapted.env ?? []).filter((variable) => variable.name !== moved.name), moved];
+    adapted.env = setVariable(adapted.env ?? [], plan.spec.agent.portEnv, String(plan.ports.agent));
   }
   if (adapted.lifecycle?.preStop === undefined) {
     adapted.lifecycle = { ...adapted.lifecycle, preStop: buildPreStop(plan.drainToken) };
   }
   return adapted;
+}
+
+/** Keeps the variable's place, or makes it the first: `$(NAME)` is expanded only from entries that come before. */
+function setVariable(variables: EnvironmentVariable[], name: string, value: string): EnvironmentVariable[] {
+  const isSet = variables.some((variable) => variable.name === name);
+  if (!isSet) return [{ name, value }, ...variables];
+  return variables.map((variable) => (variable.name === name ? { name, value } : variable));
 }
 
 /** SIGTERM reaches the agent only when this call has returned, that is when its running turns are done or handed over. */

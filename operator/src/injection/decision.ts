@@ -50,6 +50,14 @@ export function decideInjection(input: AdmissionInput): InjectionDecision {
   }
   const obstacle = findObstacle(pod);
   if (obstacle !== undefined) return { kind: "skip", ...obstacle };
+  const native = input.server.major > 1 || input.server.minor >= nativeSidecarMinor;
+  if (!native && isToEnd(pod)) {
+    return {
+      kind: "skip",
+      reason: "NoNativeSidecar",
+      message: "it could never complete beside a plain container; servers from 1.29 give such pods a sidecar",
+    };
+  }
   const search = resolveTarget(pod, agent);
   if (search.kind === "missing") return { kind: "refuse", reason: search.reason, message: search.message };
   const credentials = planCredentials(input.ownSecret, agent.spec, input.secrets);
@@ -75,7 +83,7 @@ export function decideInjection(input: AdmissionInput): InjectionDecision {
       spec: agent.spec,
       target: search.target,
       trafficMode,
-      native: input.server.major > 1 || input.server.minor >= nativeSidecarMinor,
+      native,
       defaults: input.defaults,
       credentials: credentials.files,
       drainToken: input.drainToken,
@@ -87,6 +95,11 @@ export function decideInjection(input: AdmissionInput): InjectionDecision {
 /** The admission patch of a decision; empty unless it is to inject. */
 export function buildPodPatch(pod: Pod, decision: InjectionDecision): JsonPatchOperation[] {
   return decision.kind === "inject" ? diffJson(pod, injectSidecar(pod, decision.plan)) : [];
+}
+
+/** Pods of Jobs, and bare ones of their kind: they complete once all their containers have ended. */
+function isToEnd({ spec }: Pod): boolean {
+  return spec.restartPolicy === "Never" || spec.restartPolicy === "OnFailure";
 }
 
 /** The controller's choice, made from the workload's template, holds: other webhooks may have added containers since. */

@@ -53,6 +53,12 @@ describe("diffJson", () => {
     ["an element at the front is one add", [1, 2], [0, 1, 2], [{ op: "add", path: "/0", value: 0 }]],
     ["an element at the end is one add", [1], [1, 2], [{ op: "add", path: "/1", value: 2 }]],
     ["a removed element is one remove", [1, 2, 3], [1, 3], [{ op: "remove", path: "/1" }]],
+    [
+      "a key that every object inherits is one like any other",
+      { valueOf: 1 },
+      {},
+      [{ op: "remove", path: "/valueOf" }],
+    ],
     ["keys are escaped", {}, { "a/b~c": 1 }, [{ op: "add", path: "/a~1b~0c", value: 1 }]],
     [
       "only the changed leaf is replaced",

@@ -20,11 +20,11 @@ function diffRecords(
 ): JsonPatchOperation[] {
   const operations: JsonPatchOperation[] = [];
   for (const key of Object.keys(before)) {
-    if (!(key in after)) operations.push({ op: "remove", path: `${path}/${escapePointer(key)}` });
+    if (!Object.hasOwn(after, key)) operations.push({ op: "remove", path: `${path}/${escapePointer(key)}` });
   }
   for (const [key, value] of Object.entries(after)) {
     const child = `${path}/${escapePointer(key)}`;
-    if (key in before) operations.push(...diffJson(before[key], value, child));
+    if (Object.hasOwn(before, key)) operations.push(...diffJson(before[key], value, child));
     else operations.push({ op: "add", path: child, value });
   }
   return operations;

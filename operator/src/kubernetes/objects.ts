@@ -112,6 +112,7 @@ export interface PodSpec {
   initContainers?: Container[];
   volumes?: Volume[];
   hostNetwork?: boolean;
+  restartPolicy?: string;
   terminationGracePeriodSeconds?: number;
   nodeName?: string;
 }

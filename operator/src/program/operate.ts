@@ -151,6 +151,7 @@ function lead(replica: Replica): LeaderDuties {
   return takeUpDuties({
     ...replica,
     namespaces: config.watchNamespaces,
+    excludedNamespaces: config.excludedNamespaces,
     credentials: () => readCredentials(config),
     sidecarVersion: hashSidecarDefaults(config.sidecar),
     relayProbe: probeRelay,

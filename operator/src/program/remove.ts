@@ -34,6 +34,7 @@ export async function remove(config: Config, logger: Logger): Promise<number> {
       credentials: () => ({}),
       findings: () => ({ store: undefined, relay: undefined, tasks: undefined }),
       sidecarVersion: "",
+      excludedNamespaces: config.excludedNamespaces,
       deadlineMs,
       pollMs: 1_000,
       onProgress: (text) => logger.info(text),

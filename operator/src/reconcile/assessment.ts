@@ -36,6 +36,10 @@ export function assess(world: World): Assessment {
   if (workload === undefined) {
     return { kind: "blocked", reason: "WorkloadNotFound", message: `there is no ${kind} ${name} in this namespace` };
   }
+  if (world.namespaceExcluded) {
+    const message = `the webhooks are not called for the namespace ${agent.metadata.namespace}, so its pods cannot get a sidecar`;
+    return { kind: "blocked", reason: "NamespaceExcluded", message };
+  }
   const { template } = workload.spec;
   const obstacle = findObstacle(template);
   if (obstacle !== undefined) return { kind: "blocked", ...obstacle };

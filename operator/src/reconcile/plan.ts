@@ -232,8 +232,9 @@ function restoreAll(world: World): Action[] {
 
 /** Only where nothing else is missing: without a disruption budget every eviction is granted at once. */
 function planEviction(world: World, { running, missed }: PodCensus): Pod | undefined {
-  const { agent, workload, now } = world;
-  if (!agent.spec.replaceUninjected) return undefined;
+  const { agent, workload, namespaceExcluded, now } = world;
+  // A pod without a sidecar whose successor gets none either would be evicted for ever.
+  if (!agent.spec.replaceUninjected || namespaceExcluded) return undefined;
   if (podsOfWorkload(world).some((pod) => pod.metadata.deletionTimestamp !== undefined)) return undefined;
   if (running.filter(isReady).length < (workload?.spec.replicas ?? 1)) return undefined;
   return missed.find((pod) => now.getTime() - Date.parse(pod.metadata.creationTimestamp ?? "") >= missedPodAgeMs);

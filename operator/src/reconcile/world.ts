@@ -32,6 +32,8 @@ export interface World {
   relay: Finding | undefined;
   /** Counts from the database; undefined: keep what the status has. */
   tasks: DurableAgentStatus["tasks"];
+  /** The webhooks are not called for the namespace. */
+  namespaceExcluded: boolean;
   /** Hash of the sidecar that this operator brings. */
   sidecarVersion: string;
   /** No other workload is being restarted for an upgrade. */

@@ -37,7 +37,8 @@ export async function admitPod(
 ): Promise<CountedAdmission> {
   const { object: pod, namespace = pod.metadata.namespace ?? "" } = request;
   const name = labelledAgent(pod) ?? "";
-  const agent = await options.cluster.read(durableAgents, { namespace, name });
+  // The webhook's selector takes an empty label too; to the API server a read without a name is a list.
+  const agent = name === "" ? undefined : await options.cluster.read(durableAgents, { namespace, name });
   const decision = decideInjection({
     pod,
     agent,

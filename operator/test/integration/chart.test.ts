@@ -14,10 +14,20 @@ import { install, locateOperatorCluster, renderChart } from "../support/operator
 const located = locateOperatorCluster();
 const title = located.kind === "found" ? "" : ` (${located.how})`;
 const chart = fileURLToPath(new URL("../../../charts/durable-agent/", import.meta.url));
+/** Definitions of other projects' resources that the chart writes. */
+const foreignDefinitions = fileURLToPath(new URL("../fixtures/foreign-definitions.yaml", import.meta.url));
 const valueFiles = ["values.yaml", "values-ha.yaml", ...readdirSync(`${chart}ci`).map((file) => `ci/${file}`)];
 
 interface Rendered extends KubernetesObject {
-  spec?: { template?: { spec?: PodSpecJson }; replicas?: number; maxUnavailable?: number; backoffLimit?: number };
+  spec?: {
+    template?: { spec?: PodSpecJson };
+    replicas?: number;
+    maxUnavailable?: number;
+    backoffLimit?: number;
+    selector?: unknown;
+    endpoints?: { port: string }[];
+    ports?: { name: string }[];
+  };
   webhooks?: {
     name: string;
     failurePolicy: string;
@@ -28,7 +38,7 @@ interface Rendered extends KubernetesObject {
   rules?: { resources: string[]; verbs: string[] }[];
 }
 interface PodSpecJson {
-  containers: { name: string; env?: { name: string }[]; securityContext?: object }[];
+  containers: { name: string; env?: { name: string; value?: string }[]; securityContext?: object }[];
   securityContext?: object;
 }
 
@@ -42,6 +52,8 @@ describe.skipIf(located.kind === "missing")(`the chart${title}`, () => {
   let plane: ControlPlane;
   beforeAll(async () => {
     plane = await startControlPlane();
+    await plane.kubectl(["apply", "-f", foreignDefinitions]);
+    await plane.kubectl(["wait", "--for=condition=Established", "-f", foreignDefinitions, "--timeout=20s"]);
     for (const namespace of [install.namespace, "agents", "more-agents"])
       await plane.kubectl(["create", "namespace", namespace]);
   });
@@ -97,11 +109,58 @@ describe.skipIf(located.kind === "missing")(`the chart${title}`, () => {
     expect(job?.spec?.backoffLimit).toBe(0);
   });
 
+  test("tells every run of the operator for which namespaces its webhooks are not called", async () => {
+    const objects = await render("--set", "webhook.excludedNamespaces={istio-system,kube-system}");
+    const told = objects.flatMap((object) =>
+      (object.spec?.template?.spec?.containers ?? []).flatMap(({ env = [] }) =>
+        env.filter(({ name }) => name === "EXCLUDED_NAMESPACES").map(({ value }) => value),
+      ),
+    );
+    const values = [install.namespace, "kube-system", "istio-system"];
+    expect(told).toEqual([values.join(","), values.join(",")]);
+    expect(objects.flatMap(({ webhooks = [] }) => webhooks).map(({ namespaceSelector }) => namespaceSelector)).toEqual(
+      Array<unknown>(2).fill({
+        matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "NotIn", values }],
+      }),
+    );
+  });
+
   test("with values-ha.yaml has two replicas, of which a drain takes one at a time", async () => {
     const objects = await render("-f", `${chart}values-ha.yaml`);
     const operator = objects.find(({ kind }) => kind === "Deployment");
     expect(operator?.spec?.replicas).toBe(2);
     expect(objects.find(({ kind }) => kind === "PodDisruptionBudget")?.spec?.maxUnavailable).toBe(1);
+  });
+
+  test("with all-values.yaml renders every template but the Secret that cert-manager writes", async () => {
+    const objects = await render("-f", `${chart}ci/all-values.yaml`);
+    const kinds = new Set(objects.map(({ kind }) => kind));
+    for (const kind of ["Certificate", "ServiceMonitor", "ConfigMap", "NetworkPolicy", "PodDisruptionBudget", "Job"])
+      expect(kinds).toContain(kind);
+  });
+
+  test("scrapes a port of a Service that it installs", async () => {
+    const objects = await render("-f", `${chart}ci/all-values.yaml`);
+    const { selector, endpoints = [] } = objects.find(({ kind }) => kind === "ServiceMonitor")?.spec ?? {};
+    const wanted = Object.entries(
+      (selector as { matchLabels?: Record<string, string> } | undefined)?.matchLabels ?? {},
+    );
+    const selected = objects.filter(
+      ({ kind, metadata }) => kind === "Service" && wanted.every(([key, value]) => metadata.labels?.[key] === value),
+    );
+    expect(wanted).not.toEqual([]);
+    expect(selected.map(({ metadata }) => metadata.name)).toEqual(["durable-agent-webhook"]);
+    const ports = selected.flatMap(({ spec }) => spec?.ports ?? []).map(({ name }) => name);
+    expect(endpoints.map(({ port }) => port).filter((port) => !ports.includes(port))).toEqual([]);
+    expect(endpoints).not.toEqual([]);
+  });
+
+  test("asks for no priority class by itself: some clusters refuse those of the system outside kube-system", async () => {
+    for (const file of ["values.yaml", "values-ha.yaml"]) {
+      const pods = (await render("-f", `${chart}${file}`)).flatMap(({ spec }) => spec?.template?.spec ?? []);
+      expect(pods.length).toBeGreaterThan(0);
+      expect(pods.filter((pod) => "priorityClassName" in pod)).toEqual([]);
+    }
   });
 
   test("tells the operator nothing that it does not know", async () => {

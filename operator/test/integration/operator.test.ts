@@ -9,6 +9,7 @@ import { parseAllDocuments, stringify } from "yaml";
 import { deployment, durableAgentFor, service } from "../support/agent-workloads.ts";
 import {
   eventually,
+  install,
   locateOperatorCluster,
   type OperatorCluster,
   operatorUser,
@@ -220,10 +221,31 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
     await cluster.kubectl(["delete", "durableagent", "nobody", "zz-second", "-n", namespace, "--timeout=10s"]);
   });
 
+  test("a workload in a namespace without webhooks is left alone, and the condition says why", async () => {
+    const place = { name: "inside", namespace: install.namespace };
+    const annotations = { [ANNOTATIONS.inject]: "true" };
+    await cluster.apply(deployment("inside", { namespace: install.namespace, replicas: 1, annotations }));
+    await eventually(
+      () => cluster.admin.read(durableAgents, place),
+      (agent) => conditionOf(agent, "Ready") === "False/NamespaceExcluded",
+      "the excluded namespace is reported",
+    );
+    expect((await cluster.admin.read(deployments, place))?.metadata.generation).toBe(1);
+    await cluster.kubectl(["annotate", "deployment", "inside", "-n", install.namespace, `${ANNOTATIONS.inject}-`]);
+    await eventually(
+      async () => ({ agent: await cluster.admin.read(durableAgents, place) }),
+      (seen) => seen.agent === undefined,
+      "the DurableAgent goes",
+    );
+    await cluster.kubectl(["delete", "deployment", "inside", "-n", install.namespace]);
+  });
+
   test("a labelled pod whose DurableAgent is gone starts as it is, with a warning", async () => {
-    await cluster.apply(loosePod("orphan", "nobody-at-all"));
-    const pod = await cluster.admin.read(pods, { name: "orphan", namespace });
-    expect(pod !== undefined && hasSidecar(pod)).toBe(false);
+    await cluster.apply(loosePod("orphan", "nobody-at-all"), loosePod("nameless", ""));
+    const found = await Promise.all(
+      ["orphan", "nameless"].map((name) => cluster.admin.read(pods, { name, namespace })),
+    );
+    expect(found.map((pod) => pod !== undefined && !hasSidecar(pod))).toEqual([true, true]);
   });
 
   test("a labelled pod that runs without a sidecar is reported", async () => {

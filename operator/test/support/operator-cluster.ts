@@ -126,6 +126,7 @@ export async function startOperatorCluster(options: OperatorClusterOptions = {})
     LEASE_NAME: `${install.name}-operator`,
     PROBE_PORT: String(probePort),
     WATCH_NAMESPACES: watchNamespaces.join(","),
+    EXCLUDED_NAMESPACES: `${install.namespace},kube-system`,
     STORE_PROBE_MS: "2000",
     SHUTDOWN_QUIET_MS: "0",
   });

@@ -119,6 +119,7 @@ export function world(
     store: { status: "True", reason: "Connected", message: "the database answered" },
     relay: { status: "True", reason: "Connected", message: "the NATS server answered" },
     tasks: undefined,
+    namespaceExcluded: false,
     sidecarVersion: "v1",
     upgradeSlotFree: true,
     now,
