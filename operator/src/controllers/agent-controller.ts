@@ -10,7 +10,7 @@ import type { EventRecorder } from "../ports/probes.ts";
 import { passesByItself } from "../reconcile/conditions.ts";
 import { planReconcile } from "../reconcile/plan.ts";
 import { isRolledOut, readStamp } from "../reconcile/workload-state.ts";
-import type { Action, World } from "../reconcile/world.ts";
+import type { Action, Plan, World } from "../reconcile/world.ts";
 import { type Observer, observe } from "./observe.ts";
 import { perform } from "./perform.ts";
 import type { Requeue } from "./work-queue.ts";
@@ -25,6 +25,9 @@ export interface AgentControllerOptions extends Observer {
 
 /** Even without news a DurableAgent is looked at this often, for what is not watched: Secrets, NetworkPolicies. */
 const resyncMs = 300_000;
+
+/** What blocks a DurableAgent may be mended where no watch tells of it; it is seen after this at the latest. */
+const longestLookMs = 60_000;
 
 /** A workload that was just stamped looks rolled out until its new generation has reached the watch. */
 const upgradeBeginsMs = 5_000;
@@ -44,10 +47,27 @@ export function createAgentController(options: AgentControllerOptions): (key: st
     return workload === undefined || isRolledOut(workload);
   };
 
+  /** Looks in a row that found the same blocked DurableAgent and nothing to do. */
+  const idleLooks = new Map<string, { version: string; count: number }>();
+
+  const nextLook = ({ actions, requeueAfterMs, isBlocked }: Plan, key: string, { agent }: World): number => {
+    const before = idleLooks.get(key);
+    idleLooks.delete(key);
+    if (requeueAfterMs === undefined) return resyncMs * (0.8 + Math.random() * 0.4);
+    if (isBlocked !== true || actions.length > 0) return requeueAfterMs;
+    const version = `${agent.metadata.uid}/${agent.metadata.generation}`;
+    const count = before?.version === version ? before.count + 1 : 0;
+    idleLooks.set(key, { version, count });
+    return Math.min(requeueAfterMs * 2 ** count, longestLookMs);
+  };
+
   return async (key) => {
     const [namespace = "", name = ""] = key.split("/");
     const observed = await observe(options, { namespace, name });
-    if (observed === undefined) return {};
+    if (observed === undefined) {
+      idleLooks.delete(key);
+      return {};
+    }
     const world: World = { ...observed, upgradeSlotFree: isSlotFree(key) };
     const plan = planReconcile(world);
     if (plan.actions.some((action) => isUpgrade(action, world))) upgrading = { key, since: performance.now() };
@@ -55,7 +75,7 @@ export function createAgentController(options: AgentControllerOptions): (key: st
       await perform(options.cluster, world, action);
       report(options.events, world, action);
     }
-    return { requeueAfterMs: plan.requeueAfterMs ?? resyncMs * (0.8 + Math.random() * 0.4) };
+    return { requeueAfterMs: nextLook(plan, key, world) };
   };
 }
 

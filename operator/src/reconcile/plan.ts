@@ -72,7 +72,9 @@ function planPresence(world: World): Plan {
     census.running.length >= wanted && census.injected.length === census.running.length && census.missed.length === 0;
   const awaitsUpgrade = !world.upgradeSlotFree && stamped?.sidecarVersion !== world.sidecarVersion;
   const settled = lacking === undefined && complete && !awaitsUpgrade;
-  return settled ? { actions } : { actions, requeueAfterMs: settleMs };
+  if (settled) return { actions };
+  const isBlocked = (lacking !== undefined || !touches) && census.missed.length === 0 && !awaitsUpgrade;
+  return { actions, requeueAfterMs: settleMs, ...(isBlocked ? { isBlocked } : {}) };
 }
 
 /**
