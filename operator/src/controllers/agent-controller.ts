@@ -10,7 +10,7 @@ import type { EventRecorder } from "../ports/probes.ts";
 import { passesByItself } from "../reconcile/conditions.ts";
 import { planReconcile } from "../reconcile/plan.ts";
 import { isRolledOut, readStamp } from "../reconcile/workload-state.ts";
-import type { Action, Refusal, World } from "../reconcile/world.ts";
+import type { Action, Plan, Refusal, World } from "../reconcile/world.ts";
 import { type Observer, observe } from "./observe.ts";
 import { perform } from "./perform.ts";
 import { findRefusal } from "./refusal.ts";
@@ -26,6 +26,9 @@ export interface AgentControllerOptions extends Observer {
 
 /** Even without news a DurableAgent is looked at this often, for what is not watched: Secrets, NetworkPolicies. */
 const resyncMs = 300_000;
+
+/** What blocks a DurableAgent may be mended where no watch tells of it; it is seen after this at the latest. */
+const longestLookMs = 60_000;
 
 /** A workload that was just stamped looks rolled out until its new generation has reached the watch. */
 const upgradeBeginsMs = 5_000;
@@ -57,11 +60,26 @@ export function createAgentController(options: AgentControllerOptions): (key: st
     }
   };
 
+  /** Looks in a row that found the same blocked DurableAgent and nothing to do. */
+  const idleLooks = new Map<string, { version: string; count: number }>();
+
+  const nextLook = ({ actions, requeueAfterMs, isBlocked }: Plan, key: string, { agent }: World): number => {
+    const before = idleLooks.get(key);
+    idleLooks.delete(key);
+    if (requeueAfterMs === undefined) return resyncMs * (0.8 + Math.random() * 0.4);
+    if (isBlocked !== true || actions.length > 0) return requeueAfterMs;
+    const version = `${agent.metadata.uid}/${agent.metadata.generation}`;
+    const count = before?.version === version ? before.count + 1 : 0;
+    idleLooks.set(key, { version, count });
+    return Math.min(requeueAfterMs * 2 ** count, longestLookMs);
+  };
+
   return async (key) => {
     const [namespace = "", name = ""] = key.split("/");
     const observed = await observe(options, { namespace, name });
     if (observed === undefined) {
       refusals.delete(key);
+      idleLooks.delete(key);
       return {};
     }
     const world: World = { ...observed, refused: refusals.get(key), upgradeSlotFree: isSlotFree(key) };
@@ -70,7 +88,7 @@ export function createAgentController(options: AgentControllerOptions): (key: st
     for (const action of plan.actions) await carryOut(key, world, action);
     // The status still speaks of it.
     if (refusals.delete(key)) return { requeueAfterMs: 0 };
-    return { requeueAfterMs: plan.requeueAfterMs ?? resyncMs * (0.8 + Math.random() * 0.4) };
+    return { requeueAfterMs: nextLook(plan, key, world) };
   };
 }
 

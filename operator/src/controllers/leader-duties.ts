@@ -125,8 +125,9 @@ export function takeUpDuties(options: LeaderDutiesOptions): LeaderDuties {
       credentials: options.credentials,
       findings: (agent) => {
         const findings = watch.findings(agent);
-        // A workload is not touched before its database has answered, so a new DurableAgent waits for this round.
-        if (findings.store === undefined) watch.refresh();
+        // A workload is not touched before its database has answered, so a new DurableAgent waits for this round. One
+        // that names no database at all is asked in the regular rounds: nothing it lacks is worth asking all others.
+        if (findings.store === undefined && !watch.wasAsked(agent)) watch.refresh();
         return findings;
       },
       sidecarVersion: options.sidecarVersion,

@@ -63,6 +63,37 @@ describe("the election", () => {
     expect(leader.isLeading()).toBe(false);
   });
 
+  test("L2: a leader whose calls hang has lost before its lease is over", async () => {
+    const cluster = createMemoryCluster();
+    let renewedAt = 0;
+    let hangs = false;
+    const hanging: Cluster = {
+      ...cluster,
+      read: (...reference) => (hangs ? new Promise<never>(() => undefined) : cluster.read(...reference)),
+      replace: (...change) => {
+        renewedAt = performance.now();
+        return cluster.replace(...change);
+      },
+    };
+    // The ratios of the operator.
+    const leader = standForElection({
+      cluster: hanging,
+      lease,
+      identity: "a",
+      leaseMs: 2_000,
+      renewDeadlineMs: 1_400,
+      retryMs: 400,
+      onOther: () => undefined,
+      onFault: () => undefined,
+    });
+    await leader.elected;
+    await expect.poll(() => renewedAt, { timeout: 5_000 }).toBeGreaterThan(0);
+    hangs = true;
+    await leader.lost;
+    expect(performance.now() - renewedAt).toBeLessThan(2_000);
+    expect(leader.isLeading()).toBe(false);
+  });
+
   test("L2: a leader whose Lease somebody else took has lost at once", async () => {
     const cluster = createMemoryCluster();
     const leader = stand(cluster, "a");

@@ -83,7 +83,8 @@ async function campaign(
     const sentAt = performance.now();
     const attempt = acquireOrRenew(options, state);
     state.attempt = attempt.catch(() => undefined);
-    const timely = Promise.race([attempt, failAfter(options.renewDeadlineMs / 2, signal)]);
+    const limitMs = Math.min(options.renewDeadlineMs / 2, remainingMs(options, state, renewedAt));
+    const timely = Promise.race([attempt, failAfter(limitMs, signal)]);
     const held = await timely.catch((error: unknown) => {
       if (!signal.aborted) options.onFault(error);
       return undefined;
@@ -94,13 +95,20 @@ async function campaign(
         state.leading = true;
         report.elected();
       }
-    } else if (state.leading && (held === false || performance.now() - renewedAt >= options.renewDeadlineMs)) {
+    } else if (state.leading && (held === false || remainingMs(options, state, renewedAt) <= 0)) {
       state.leading = false;
       report.lost();
       return;
     }
-    await delay(options.retryMs * (0.8 + Math.random() * 0.4), undefined, { signal }).catch(() => undefined);
+    const pauseMs = Math.min(options.retryMs * (0.8 + Math.random() * 0.4), remainingMs(options, state, renewedAt));
+    await delay(pauseMs, undefined, { signal }).catch(() => undefined);
   }
+}
+
+/** How long a leader may go on without a renewal; who does not lead has no such limit. */
+function remainingMs({ renewDeadlineMs }: LeaderElectionOptions, { leading }: State, renewedAt: number): number {
+  // Rounded up, since a timer may end a fraction before its time.
+  return leading ? Math.max(Math.ceil(renewedAt + renewDeadlineMs - performance.now()), 0) : Number.POSITIVE_INFINITY;
 }
 
 /** A call that hangs must not keep a leader from noticing that its time is over (L2). */

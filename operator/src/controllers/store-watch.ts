@@ -32,6 +32,8 @@ export interface StoreWatchOptions {
 /** The running rounds. */
 export interface StoreWatch {
   findings(agent: DurableAgent): StoreFindings;
+  /** Whether a round has begun since the DurableAgent was made or its spec changed. */
+  wasAsked(agent: DurableAgent): boolean;
   /** Makes a round that begins now or, where one is under way, when that has ended. */
   refresh(): void;
   stop(): Promise<void>;
@@ -43,12 +45,16 @@ const noTasks: TaskCounts = { working: 0, interrupted: 0, finished: 0 };
 /** Starts the rounds; the first one comes with {@link StoreWatch.refresh} or after one interval. */
 export function startStoreWatch(options: StoreWatchOptions): StoreWatch {
   const known = new Map<string, StoreFindings>();
+  const asked = new Map<string, number | undefined>();
   let round: Promise<void> | undefined;
   let again = false;
   const rounds = async (): Promise<void> => {
     do {
       again = false;
-      await makeRound(options, known).catch(options.onFault);
+      const agents = options.agents();
+      asked.clear();
+      for (const { metadata } of agents) asked.set(metadata.uid, metadata.generation);
+      await makeRound(options, agents, known).catch(options.onFault);
     } while (again);
     round = undefined;
   };
@@ -59,6 +65,7 @@ export function startStoreWatch(options: StoreWatchOptions): StoreWatch {
   const timer = setInterval(refresh, options.everyMs);
   return {
     findings: (agent) => known.get(agent.metadata.uid) ?? nothing,
+    wasAsked: ({ metadata }) => asked.has(metadata.uid) && asked.get(metadata.uid) === metadata.generation,
     refresh,
     stop: async () => {
       clearInterval(timer);
@@ -68,8 +75,11 @@ export function startStoreWatch(options: StoreWatchOptions): StoreWatch {
   };
 }
 
-async function makeRound(options: StoreWatchOptions, known: Map<string, StoreFindings>): Promise<void> {
-  const agents = options.agents();
+async function makeRound(
+  options: StoreWatchOptions,
+  agents: DurableAgent[],
+  known: Map<string, StoreFindings>,
+): Promise<void> {
   const reports = new Map<string, Promise<StoreReport>>();
   const relays = new Map<string, ReturnType<RelayProbe>>();
   const seen = new Set(agents.map((agent) => agent.metadata.uid));

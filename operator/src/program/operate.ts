@@ -24,6 +24,7 @@ import { startProbeServer } from "../server/probe-server.ts";
 import { followVersion, readClusterId } from "./cluster-facts.ts";
 import { readCredentials } from "./credentials.ts";
 import { describeFault, warn } from "./faults.ts";
+import { findMissing } from "./readiness.ts";
 
 /** API servers follow a changed webhook configuration within a second. */
 const publishDelayMs = 3_000;
@@ -56,7 +57,7 @@ export async function operate(config: Config, logger: Logger): Promise<number> {
   const probes = await startProbeServer(
     {
       registry: metrics.registry,
-      missing: () => (state.draining ? ["draining"] : findMissing(certificates, state.duties)),
+      missing: () => findMissing({ draining: state.draining, certificates, duties: state.duties, now: new Date() }),
     },
     { host: "::", port: config.probePort },
   );
@@ -182,13 +183,6 @@ function rotateCertificates({ config, cluster, logger, metrics }: Replica): Cert
 
 function webhookSecret({ webhookSecret: name, namespace }: Config): { name: string; namespace: string } {
   return { name, namespace };
-}
-
-function findMissing(certificates: CertificateSource, duties: LeaderDuties | undefined): string[] {
-  return [
-    ...(certificates.current() === undefined ? ["no valid certificate"] : []),
-    ...(duties === undefined || duties.isSynced() ? [] : ["caches are not synced"]),
-  ];
 }
 
 function countByReady(duties: LeaderDuties | undefined): Record<string, number> {

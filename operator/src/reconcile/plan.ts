@@ -96,7 +96,9 @@ function planPresence(world: World): Plan {
   const settled = lacking === undefined && complete && !awaitsUpgrade && !awaitsService(world, assessment);
   // What is refused again ends the round, so that is told first.
   if (world.refused !== undefined) actions.sort((one, other) => rankTelling(one) - rankTelling(other));
-  return settled ? { actions } : { actions, requeueAfterMs: settleMs };
+  if (settled) return { actions };
+  const isBlocked = (lacking !== undefined || !touches) && census.missed.length === 0 && !awaitsUpgrade;
+  return { actions, requeueAfterMs: settleMs, ...(isBlocked ? { isBlocked } : {}) };
 }
 
 function rankTelling({ kind }: Action): number {

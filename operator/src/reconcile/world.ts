@@ -63,4 +63,6 @@ export type Action =
 export interface Plan {
   actions: Action[];
   requeueAfterMs?: number;
+  /** Somebody has to mend something first: the looks may become rarer while nothing changes. */
+  isBlocked?: boolean;
 }

@@ -5,10 +5,10 @@
  */
 import { createServer, type Server } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import type { Pod, Service } from "../kubernetes/objects.ts";
 import type { CertificateSource } from "../ports/certificates.ts";
 import { parseReview, renderReview } from "./admission-review.ts";
+import { listen } from "./listen.ts";
 import type { Metrics } from "./metrics.ts";
 import { admitPod, type CountedAdmission, type PodAdmissionOptions } from "./pod-admission.ts";
 import { admitService } from "./service-admission.ts";
@@ -48,8 +48,7 @@ export async function startAdmissionServer(
   // Longer than API servers keep idle connections, so that none is closed under a request.
   server.keepAliveTimeout = 180_000;
   server.on("tlsClientError", () => undefined); // port scanners and half-open probes
-  await listen(server, address);
-  const { port } = server.address() as AddressInfo;
+  const port = await listen(server, address);
   return { port, stop: () => close(server) };
 }
 
@@ -114,16 +113,6 @@ function reply(response: ServerResponse, status: number, type: string, body: str
   if (response.headersSent || response.destroyed) return;
   response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body) });
   response.end(body);
-}
-
-function listen(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
 }
 
 function close(server: Server): Promise<void> {

@@ -1,7 +1,7 @@
 /** Health and metrics over plain HTTP, for kubelet and Prometheus. */
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
+import { listen } from "./listen.ts";
 
 /** What the probes ask. */
 export interface ProbeServerOptions {
@@ -43,12 +43,9 @@ export async function startProbeServer(
         respond(404, "text/plain", "not found\n");
     }
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(address.port, address.host, resolve);
-  });
+  const port = await listen(server, address);
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
