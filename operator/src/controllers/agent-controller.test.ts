@@ -35,6 +35,7 @@ test("a DurableAgent that stays blocked is looked at ever more rarely, and at on
     credentials: () => ({ databaseUrl: undefined, natsUrl: undefined }) as never,
     findings: () => ({ store: undefined, relay: undefined, tasks: undefined }),
     sidecarVersion: "1",
+    excludedNamespaces: [],
   });
   const delays: (number | undefined)[] = [];
   for (let round = 0; round < 12; round++) delays.push((await look("agents/researcher")).requeueAfterMs);
