@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { connect } from "node:tls";
 import type { AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
+import { createCertificateController } from "../src/controllers/certificate-controller.ts";
 import { carryOutStep } from "../src/certificates/carry-out.ts";
 import { checkAuthority, checkServing, isServable } from "../src/certificates/checks.ts";
 import { type CertificateState, splitCertificates, trustBundle } from "../src/certificates/key-pair.ts";
@@ -168,5 +169,54 @@ describe("rotation", () => {
       expect(issuers.some((issuer) => leaf.verify(issuer.publicKey))).toBe(true);
     }
     expect(state.authority).not.toEqual(fresh.authority);
+  });
+});
+
+describe("the controller", () => {
+  /** What it does to a state and to what is published, in order, until nothing is left to do. */
+  async function follow(first: CertificateState, publishedFirst: string, now: Date): Promise<string[]> {
+    let [state, published] = [first, publishedFirst];
+    const done: string[] = [];
+    const look = createCertificateController({
+      store: {
+        read: () => Promise.resolve({ state, version: "1" }),
+        write: (after) => {
+          // Whoever serves what is written has to be believed by then.
+          const issuer = after.authority?.certificate.trim() ?? "no authority";
+          done.push(published.includes(issuer) ? "write" : "write, untrusted");
+          state = after;
+          return Promise.resolve();
+        },
+      },
+      publisher: {
+        published: () => Promise.resolve([published]),
+        publish: (bundle) => {
+          for (const pem of splitCertificates(published)) if (!bundle.includes(pem.trim())) done.push("distrust");
+          done.push("publish");
+          published = bundle;
+          return Promise.resolve();
+        },
+      },
+      dnsNames,
+      now: () => now,
+      publishDelayMs: 0,
+      onStep: (step) => done.push(step),
+      onExpiry: () => undefined,
+    });
+    for (let rounds = 0; rounds < 10; rounds += 1) if ((await look()).requeueAfterMs !== 0) return done;
+    throw new Error("it does not come to rest");
+  }
+
+  test("publishes a new authority before anything of it is written, and distrusts none that is valid", async () => {
+    expect(await follow({}, trustBundle(fresh), later(hours(1)))).toEqual(["publish", "write", "startOver"]);
+    const keyless = { ...fresh, authority: { certificate: fresh.authority?.certificate ?? "", key: "" } };
+    expect(await follow(keyless, trustBundle(fresh), later(hours(1)))).toEqual(["publish", "write", "startOver"]);
+  });
+
+  test("promotes an authority that everybody trusts already", async () => {
+    const expiring = later(authorityLifeMs * 0.8);
+    const prepared = await carryOutStep(fresh, { kind: "prepareNext" }, { now: expiring, dnsNames });
+    const afterwards = new Date(expiring.getTime() + overlapMs);
+    expect(await follow(prepared, trustBundle(prepared), afterwards)).toEqual(["publish", "write", "promoteNext"]);
   });
 });

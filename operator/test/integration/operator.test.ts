@@ -386,23 +386,46 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
     await cluster.kubectl(["delete", "durableagent", "guarded", "-n", namespace, "--timeout=20s"]);
   });
 
-  test("the certificate is replaced before anybody notices that it is gone", async () => {
+  test.each<[lost: string, patch: object]>([
+    ["the certificate", { "tls.crt": null, "tls.key": null }],
+    ["the authority with its certificate", { "ca.crt": null, "ca.key": null, "tls.crt": null, "tls.key": null }],
+    ["the authority's key", { "ca.key": null }],
+  ])("%s is replaced before anybody notices that it is gone", async (_lost, patch) => {
     const secret = { name: "durable-agent-webhook-tls", namespace: "durable-agent-system" };
     const before = (await cluster.admin.read(secrets, secret))?.data?.["tls.crt"];
-    await cluster.admin.merge(secrets, secret, { data: { "tls.crt": null, "tls.key": null } });
+    const admit = async (): Promise<unknown> =>
+      await cluster.kubectl(["create", "--dry-run=server", "-f", "-"], JSON.stringify(loosePod("dry", "planner")));
+    // Two streams of admissions, so that there is no moment in which none asks; a failed one fails the test.
+    const stopped = new AbortController();
     let admissions = 0;
-    await eventually(
-      async () => {
-        await cluster.kubectl(["create", "--dry-run=server", "-f", "-"], JSON.stringify(loosePod("dry", "planner")));
+    const streams = [1, 2].map(async () => {
+      while (!stopped.signal.aborted) {
+        await admit();
         admissions += 1;
-        return (await cluster.admin.read(secrets, secret))?.data?.["tls.crt"];
-      },
-      (certificate) => certificate !== before,
-      "a new certificate is issued",
-      45_000,
-    );
-    expect(admissions).toBeGreaterThan(0);
-    await cluster.kubectl(["create", "--dry-run=server", "-f", "-"], JSON.stringify(loosePod("dry", "planner")));
+      }
+    });
+    try {
+      await cluster.admin.merge(secrets, secret, { data: patch });
+      const after = await Promise.race([
+        Promise.all(streams).then(() => undefined),
+        eventually(
+          async () => (await cluster.admin.read(secrets, secret))?.data?.["tls.crt"],
+          (certificate) => certificate !== undefined && certificate !== before,
+          "a new certificate is issued",
+          45_000,
+        ),
+      ]);
+      expect(after).toBeDefined();
+      const then = admissions;
+      await eventually(
+        () => Promise.resolve(admissions),
+        (count) => count >= then + 6,
+        "pods go on being admitted",
+      );
+    } finally {
+      stopped.abort();
+    }
+    await Promise.all(streams);
   });
 
   test("when the leader is killed another replica goes on within 15 seconds", async () => {
