@@ -242,6 +242,7 @@ describe("NetworkPolicies", () => {
   });
   const [x, y] = [{ podSelector: { matchLabels: { app: "x" } } }, { podSelector: { matchLabels: { app: "y" } } }];
   const agentOnly = policy("agent", [{ from: [x], ports: [{ port: 8080 }] }]);
+  const outside = policy("outside", [{ from: [{ ipBlock: { cidr: "0.0.0.0/0" } }], ports: [{ port: 8080 }] }]);
   const toSidecar = (from: Ingress[number]["from"]) =>
     policy("sidecar", [{ ...(from && { from }), ports: [{ port: 15800 }] }]);
   const rows: [title: string, networkPolicies: World["networkPolicies"], actions: string[]][] = [
@@ -249,6 +250,9 @@ describe("NetworkPolicies", () => {
     ["that only let other clients reach it do so too", [agentOnly, toSidecar([y])], []],
     ["that together let the clients reach it are no obstacle", [agentOnly, toSidecar([y, x])], ["route researcher"]],
     ["of which one lets everyone reach it are no obstacle", [agentOnly, toSidecar(undefined)], ["route researcher"]],
+    ["nor are they if it lets all pods here", [agentOnly, toSidecar([{ podSelector: {} }])], ["route researcher"]],
+    ["nor if it lets all namespaces", [agentOnly, toSidecar([{ namespaceSelector: {} }])], ["route researcher"]],
+    ["all namespaces are not all addresses", [outside, toSidecar([{ namespaceSelector: {} }])], []],
   ];
   test.each(rows)("%s", (_title, networkPolicies, actions) => {
     const state = stampedWorld({ ...service2, networkPolicies });
@@ -536,6 +540,17 @@ describe("a Service in front of two workloads", () => {
     expect(describeActions(canary).join()).not.toMatch(/route|restore/);
     canary.agent.metadata.deletionTimestamp = "2026-01-02T03:00:00Z";
     expect(carryOut(canary, planReconcile(canary)).services[0]?.spec.ports?.[0]?.targetPort).toBe(8080);
+  });
+
+  test("is put back where its DurableAgent left the workload to one that needs no routed Service", () => {
+    const parts = { services: [service(8080, { routed: true })], spec: { spec: { agent: { portEnv: "PORT" } } } };
+    const state = stampedWorld({
+      ...parts,
+      pods: [pod("a", { injected: "PortEnv" }), pod("b", { injected: "PortEnv" })],
+    });
+    for (const { metadata } of state.services) metadata.labels = { ...metadata.labels, [LABELS.routedBy]: "former" };
+    expect(describeActions(state)).toContain("restore researcher");
+    expect(describeActions({ ...state, peers: ["former"] })).not.toContain("restore researcher");
   });
 
   test("is taken over from a DurableAgent that is no more", () => {

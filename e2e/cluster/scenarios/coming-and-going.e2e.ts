@@ -10,7 +10,7 @@ import { describeAgent } from "./support/scenario.ts";
 // is shorter than its grace.
 // Shorter than a stream of the load, so that some are cut and resume while all pods have a sidecar. From the change of the
 // configuration on it is the default, longer than any: where sidecars go for good a stream has nowhere to resume.
-const shortDrain = { drain: { gracePeriod: "2s" } };
+const shortDrain = { drain: { gracePeriod: "4s" } };
 
 describeAgent("a DurableAgent comes, changes and goes under load", { obeysSignals: false }, (agent) => {
   it("K1: all pods of a running Deployment are injected, its traffic is routed, and no request fails", async () => {
@@ -27,7 +27,7 @@ describeAgent("a DurableAgent comes, changes and goes under load", { obeysSignal
 
   it("K17: a change of configuration replaces all pods and fails no request", async () => {
     const before = (await agent().pods()).map((pod) => pod.metadata.uid);
-    const load = startLoad(agent().endpoint, { longCallMs: 1_500 });
+    const load = startLoad(agent().endpoint, { longCallMs: 2_000, streamLength: 200 });
     await agent().protect({ sidecar: { logLevel: "debug" } });
     const report = await load.stop();
     expect(report.failures).toEqual([]);

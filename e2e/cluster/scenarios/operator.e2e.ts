@@ -158,6 +158,12 @@ describeAgent("the operator has nothing to do", { isProtected: true }, (agent) =
         await kubectl(["get", "mutatingwebhookconfigurations", jsonpath]),
       ];
     };
+    // The operator lets go of the DurableAgents of scenarios that are over, and those are none of its doing nothing.
+    const areNamespacesSettled = async (): Promise<boolean> => {
+      const phases = await kubectl(["get", "namespaces", "-o", "jsonpath={.items[*].status.phase}"]);
+      return !phases.includes("Terminating");
+    };
+    await waitUntil("no namespace to be on its way out", areNamespacesSettled, { deadlineMs: 90_000, intervalMs: 500 });
     // Pods that have just ended may still change counts in a status.
     await waitUntil("two equal looks", async () => {
       const before = JSON.stringify(await versions());

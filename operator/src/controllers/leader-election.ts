@@ -100,7 +100,9 @@ async function campaign(
       report.lost();
       return;
     }
-    const pauseMs = Math.min(options.retryMs * (0.8 + Math.random() * 0.4), remainingMs(options, state, renewedAt));
+    // After a call that failed a leader's next one needs its share of what is left.
+    const leftMs = remainingMs(options, state, renewedAt) / (held === undefined ? 3 : 1);
+    const pauseMs = Math.min(options.retryMs * (0.8 + Math.random() * 0.4), leftMs);
     await delay(pauseMs, undefined, { signal }).catch(() => undefined);
   }
 }

@@ -65,6 +65,13 @@ test("a workload that cannot be restored is named with its reason at the end, an
   expect(await heldIn(cluster)).toEqual(["stuck"]);
 });
 
+test("nothing is written any more once it is ended, and what is left is told", async () => {
+  const cluster = await clusterWith("a");
+  const signal = AbortSignal.abort();
+  expect(await restoreAll({ ...options, cluster, deadlineMs: 20_000, signal })).toMatchObject([{ agent: "agents/a" }]);
+  expect(await heldIn(cluster)).toEqual(["a"]);
+});
+
 test("an API server that stays away is told, and ends nothing early", async () => {
   const cluster = createMemoryCluster();
   cluster.away = true;

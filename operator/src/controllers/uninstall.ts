@@ -17,6 +17,8 @@ export interface UninstallOptions extends Observer {
   namespaces: string[];
   deadlineMs: number;
   pollMs: number;
+  /** Ends it before the deadline. What is left is told then as well. */
+  signal?: AbortSignal;
   onProgress: (text: string) => void;
 }
 
@@ -51,7 +53,10 @@ export async function restoreAll(options: UninstallOptions): Promise<Unrestored[
     held = (await attempt(everything, () => listHeld(options))) ?? held;
     if (held?.length === 0) return [];
     if (performance.now() >= until) break;
-    for (const agent of held ?? []) await attempt(nameOf(agent), () => restoreOne(options, agent));
+    for (const agent of held ?? []) {
+      if (options.signal?.aborted !== true) await attempt(nameOf(agent), () => restoreOne(options, agent));
+    }
+    if (options.signal?.aborted === true) break;
     if (held !== undefined) options.onProgress(`${held.length} workloads are not restored yet`);
     await delay(options.pollMs);
   }

@@ -4,7 +4,7 @@ import { connect } from "../adapters/kubernetes/connection.ts";
 import { createCluster } from "../adapters/kubernetes/rest-cluster.ts";
 import type { Config } from "../config.ts";
 import { standForElection } from "../controllers/leader-election.ts";
-import { restoreAll } from "../controllers/uninstall.ts";
+import { restoreAll, type Unrestored } from "../controllers/uninstall.ts";
 import { warn } from "./faults.ts";
 
 const deadlineMs = 600_000;
@@ -15,39 +15,50 @@ const leaseMs = 15_000;
 export async function remove(config: Config, logger: Logger): Promise<number> {
   const connection = await connect(process.env);
   const cluster = createCluster(connection);
-  const candidacy = standForElection({
-    cluster,
-    lease: { name: config.leaseName, namespace: config.namespace },
-    identity: `uninstall-${config.identity}`,
-    leaseMs,
-    renewDeadlineMs: leaseMs,
-    retryMs: 2_000,
-    preempt: true,
-    onOther: (holder) => logger.info({ holder }, "taking the lease over"),
-    onFault: warn(logger, "lease not taken"),
-  });
-  await candidacy.elected;
-  try {
-    const left = await restoreAll({
+  const until = performance.now() + deadlineMs;
+  // An API server that was away for too long has the Lease free for a replica: it is taken again, and all is looked at anew.
+  while (true) {
+    const candidacy = standForElection({
       cluster,
-      namespaces: config.watchNamespaces,
-      credentials: () => ({}),
-      findings: () => ({ store: undefined, relay: undefined, tasks: undefined }),
-      sidecarVersion: "",
-      excludedNamespaces: config.excludedNamespaces,
-      deadlineMs,
-      pollMs: 1_000,
-      onProgress: (text) => logger.info(text),
+      lease: { name: config.leaseName, namespace: config.namespace },
+      identity: `uninstall-${config.identity}`,
+      leaseMs,
+      renewDeadlineMs: leaseMs,
+      retryMs: 2_000,
+      preempt: true,
+      onOther: (holder) => logger.info({ holder }, "taking the lease over"),
+      onFault: warn(logger, "lease not taken"),
     });
-    if (left.length > 0) {
-      logger.error({ agents: left }, "workloads were not restored in time");
-      // The operator stays, so it goes on.
+    await candidacy.elected;
+    const lost = new AbortController();
+    void candidacy.lost.then(() => lost.abort());
+    let left: Unrestored[];
+    try {
+      left = await restoreAll({
+        cluster,
+        namespaces: config.watchNamespaces,
+        credentials: () => ({}),
+        findings: () => ({ store: undefined, relay: undefined, tasks: undefined }),
+        sidecarVersion: "",
+        excludedNamespaces: config.excludedNamespaces,
+        deadlineMs: until - performance.now(),
+        pollMs: 1_000,
+        signal: lost.signal,
+        onProgress: (text) => logger.info(text),
+      });
+    } catch (error) {
       await candidacy.stop();
-      return 1;
+      throw error;
     }
-  } catch (error) {
+    if (!candidacy.isLeading()) {
+      logger.warn("the lease was lost, taking it again");
+      continue;
+    }
+    if (left.length === 0) break;
+    logger.error({ agents: left }, "workloads were not restored in time");
+    // The operator stays, so it goes on.
     await candidacy.stop();
-    throw error;
+    return 1;
   }
   // The Lease is kept until it runs out: a replica that is about to be removed must not stamp again what was restored.
   logger.info({ leaseMs }, "every workload is as it was");

@@ -54,7 +54,23 @@ function clientsOf({ from = [] }: Rule): unknown[] {
 }
 
 function admits(rule: Rule, client: unknown): boolean {
-  return clientsOf(rule).some((other) => other === everyone || isDeepStrictEqual(other, client));
+  return clientsOf(rule).some(
+    (other) => other === everyone || isDeepStrictEqual(other, client) || covered(other, client),
+  );
+}
+
+/** Every pod of the namespace, or of all namespaces, is admitted: so is any selection of them. */
+function covered(other: unknown, client: unknown): boolean {
+  const one = client as Peer;
+  if (isDeepStrictEqual(other, { podSelector: {} }))
+    return one.podSelector !== undefined && one.namespaceSelector === undefined;
+  return isDeepStrictEqual(other, { namespaceSelector: {} }) && client !== everyone && one.ipBlock === undefined;
+}
+
+interface Peer {
+  podSelector?: unknown;
+  namespaceSelector?: unknown;
+  ipBlock?: unknown;
 }
 
 type Rule = NonNullable<NetworkPolicy["spec"]["ingress"]>[number];

@@ -183,11 +183,19 @@ function planServices(world: World, assessment: Assessment): ServiceStep[] {
   const planned = new Set(routable.map(({ service }) => service.metadata.name));
   const strays = services.filter(
     (service) =>
-      service.metadata.labels?.[LABELS.routedBy] === agent.metadata.name && !planned.has(service.metadata.name),
+      !planned.has(service.metadata.name) &&
+      (service.metadata.labels?.[LABELS.routedBy] === agent.metadata.name || isLeftBehind(world, service)),
   );
   const gone = assessment.kind === "blocked" && assessment.reason === "WorkloadNotFound";
   const left = strays.filter((service) => gone || assessment.kind === "clear" || hasPodWithoutPort(service, pods));
   return [...allowed, ...left.map((service) => planRestore(service, agentPort))].filter((step) => step !== undefined);
+}
+
+/** Routed by a DurableAgent that is no more, which left its workload to this one: with another mode nobody needs it so. */
+function isLeftBehind({ agent, peers, workload }: World, service: Service): boolean {
+  const routedBy = service.metadata.labels?.[LABELS.routedBy];
+  if (routedBy === undefined || routedBy === agent.metadata.name || peers.includes(routedBy)) return false;
+  return serviceSelects(service.spec.selector, workload?.spec.template.metadata?.labels);
 }
 
 /**

@@ -31,7 +31,7 @@ export interface CheckedStreams {
 }
 
 const clients = 4;
-const streamLength = 60;
+const streamLength = 120;
 const patienceMs = 90_000;
 
 /** The scope of the agent's rows, as the webhook tells it to the sidecars. */
@@ -45,8 +45,9 @@ async function readTwice(site: ClientSite, name: string): Promise<void> {
   const { checker } = site;
   const second: Promise<void>[] = [];
   const follow = async (taskId: string): Promise<void> => {
-    const { state } = await new PersistentClient(site, `${name}, second reader`).follow(taskId);
-    if (state !== "completed") checker.violate("P4", `${name}, second reader: ${taskId} ended as ${state}`);
+    const { state, refused, breaks } = await new PersistentClient(site, `${name}, second reader`).follow(taskId);
+    const after = `${refused === null ? "" : `, refused with ${refused.message}`}, after [${breaks.join("; ")}]`;
+    if (state !== "completed") checker.violate("P4", `${name}, second reader: ${taskId} ended as ${state}${after}`);
   };
   const { events, state, taskId } = await new PersistentClient(site, name).stream(`count ${streamLength} every 50ms`, {
     onEvent: (event) => {
