@@ -44,7 +44,7 @@ export interface DurableAgentSpec {
   };
   /** How requests reach the sidecar instead of the agent. */
   traffic: {
-    /** NamedPort: the sidecar takes the port name the Services use. Service: the Services' targetPort is changed. PortEnv: the sidecar takes the agent's port number and the agent is moved. Auto: NamedPort where possible, else PortEnv where agent.portEnv is set, else Service. */
+    /** NamedPort: the sidecar takes the port name the Services use. Service: the Services' targetPort is changed. PortEnv: the sidecar takes the agent's port number and the agent is moved. Auto: NamedPort where possible, else PortEnv where agent.portEnv is set, else Service; a mode in force stays as long as it works. */
     mode: "Auto" | "NamedPort" | "Service" | "PortEnv";
   };
   /** The Postgres database that holds the tasks. */
