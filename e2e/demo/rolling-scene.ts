@@ -7,7 +7,7 @@ import { attempt, describeError, foldText } from "./client.ts";
 const STREAMS = 4;
 const CALLERS = 3;
 /** Longer than the grace: every restart meets some of them in the middle. */
-const NUMBERS = 60;
+const NUMBERS = 160;
 const CALL = "slow 100";
 /** How long a load balancer still sends to an instance that has become unready. */
 const UNAWARE_MS = 400;
