@@ -119,7 +119,7 @@ describe.each([JS_1, JS_03])("an instance beside a $name agent drains", (subject
   test("P8: a call that waits for longer than the grace is told to come again, and its retry joins", async () => {
     const messageId = randomUUID();
     // Longer than the grace and what comes after it.
-    const call = stage.client("caller").send("slow 6000", { messageId });
+    const call = stage.client("caller").send("slow 12000", { messageId });
     await stage.started(messageId);
     await pod(0).terminate();
     const outcome = await call;
@@ -136,6 +136,27 @@ describe.each([JS_1, JS_03])("an instance beside a $name agent drains", (subject
     await stage.started(messageId);
     await pod(0).terminate();
     expect(await call).toMatchObject({ status: 200, tries: 1 });
+  });
+
+  test("P8: a new message is not given to an instance whose agent is only being started", async () => {
+    const started = pod(2);
+    await started.terminate();
+    await started.start("sidecar", "live");
+    const drained = pod(0).drain({ "x-drain-token": TOKEN });
+    await waitFor(async () => !(await pod(0).ready()), { message: "pod 0 is still ready" });
+    const messageId = randomUUID();
+    // Both are alive at this time; the younger one could not run it.
+    expect(await stage.client("caller").send("slow 1", { messageId })).toMatchObject({ status: 200, tries: 1 });
+    const instances = await stage.pool.query("select pod_name from instance where agent = $1 and lease_until > now()", [
+      stage.fleet.agentKey,
+    ]);
+    expect(instances.rows.map((row) => row.pod_name)).not.toContain(started.name);
+    expect(await turnOf(messageId)).toEqual({ attempt: 1, handovers: 0 });
+    expect((await stage.fleet.starts()).find((one) => one.messageId === messageId)).toMatchObject({ replica: 1 });
+    await started.start("agent");
+    await waitFor(() => started.ready(), { message: "it is ready once its agent answers" });
+    expect((await drained).status).toBe(200);
+    await pod(0).kill("pod");
   });
 
   test("P8: GET /prestop asks for the token, drains, and is undone when only the agent was restarted", async () => {

@@ -9,7 +9,7 @@ import { startSidecar } from "./start-sidecar.ts";
 const EXIT_CONFIG = 78;
 
 /** From the end of the drain to the end of the process, at most. */
-const STOP_MS = 5_000;
+const STOP_MS = 8_000;
 
 async function main(): Promise<void> {
   const config = loadConfig(process.env, (path) => readFileSync(path, "utf8"));

@@ -29,6 +29,7 @@ import { UnflushedTurns } from "./flows/unflushed-turns.ts";
 import { OpenCalls } from "./flows/open-calls.ts";
 import { PeerWatcher } from "./flows/watch-peers.ts";
 import { openRecord } from "./open-record.ts";
+import type { Clock } from "./ports/clock.ts";
 import type { Relay } from "./ports/relay.ts";
 import { requestOrigin } from "./protocol/request-origin.ts";
 import { buildApp } from "./server/app.ts";
@@ -73,10 +74,11 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
   });
   const board = new TurnBoard({ store, relay, clock, log });
   const taker = new WorkTaker();
+  const calls = new OpenCalls();
   const presence = new AgentPresence();
   const drain = new Drain({
     graceMs: config.drain.graceMs,
-    busy: () => taker.busy,
+    busy: () => taker.busy + calls.count,
     setDraining: (draining) => instance.setDraining(draining),
   });
   const context: FlowContext = {
@@ -122,10 +124,12 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
     },
   });
   const stopped = new AbortController();
+  const agentAnswers = probeAgent(profile, clock, stopped.signal);
   let schemaCompatible = false;
   const failed = record.compatible.then(() => {
     schemaCompatible = true;
-    instance.start();
+    // Others give messages to whoever is in the record: to one whose agent is only being started they would have to wait.
+    void agentAnswers.then(() => instance.start());
     taker.start(context);
     peers.start();
     void sweepRecord(
@@ -138,7 +142,6 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
   const poll = startSafetyPoll({ feeds, relay, store, clock, log });
   const { agentUrl, publicUrl } = { agentUrl: config.agent.url.href, publicUrl: config.listen.publicUrl?.href ?? null };
   const passThrough = createPassThrough({ pool, agentUrl, log });
-  const calls = new OpenCalls();
   const app = buildApp({
     handleJsonRpc: calls.counting(answerCalls(context, { agentUrl, publicUrl, originOf: requestOrigin })),
     passThrough,
@@ -156,9 +159,10 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
     draining: () => drain.draining,
   });
   const readiness = () => ({
-    // Before the first lease it would take nothing: calls would be refused.
-    schemaCompatible: schemaCompatible && instance.registered,
+    schemaCompatible,
     agentAnswered: profile.answered,
+    // Before the first lease it would take nothing: calls would be refused.
+    registered: instance.registered,
     draining: drain.draining,
   });
   const admin = buildAdmin({
@@ -176,7 +180,6 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
   await admin.listen({ host: config.listen.host, port: config.listen.adminPort });
   await app.listen({ host: config.listen.host, port: config.listen.port });
   log.info({ instanceId, port: config.listen.port, adminPort: config.listen.adminPort }, "sidecar is listening");
-  const stopProbing = probeAgent(profile, clock);
   return {
     failed,
     drain: () => {
@@ -185,13 +188,13 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
     },
     stop: async () => {
       stopped.abort();
-      stopProbing();
       // What came after the drain, from a balancer that has not heard of it yet, is on its way to an answer from elsewhere.
       await calls.untilAnswered(clock, ANSWER_PATIENCE_MS);
       const closed = app.close();
       await calls.untilAnswered(clock, LAST_PATIENCE_MS);
       taker.stop();
       await peers.stop();
+      if (calls.count > 0) log.warn({ calls: calls.count }, "calls are told to come again: the process ends");
       drain.exit();
       poll.stop();
       feeds.close();
@@ -211,8 +214,12 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
 /** Largest event that is recorded, in characters of JSON text. */
 const MAX_EVENT_CHARS = 16 * 1024 * 1024;
 const AGENT_PROBE_MS = 500;
-/** How long calls are still taken and answered after the drain; then no connection is accepted any more. */
-const ANSWER_PATIENCE_MS = 2_000;
+/**
+ * How long calls are still taken and answered after the drain, where some wait; then no connection is accepted any more. A
+ * call that came at the end of the 3 s in which balancers still send, and runs elsewhere, gets its answer as one does that
+ * came at their beginning. With `STOP_MS` below the 10 s that the pod has left after the grace.
+ */
+const ANSWER_PATIENCE_MS = 6_000;
 const LAST_PATIENCE_MS = 500;
 
 function openRelay(config: Config, log: Logger): Relay {
@@ -233,14 +240,11 @@ function openRelay(config: Config, log: Logger): Relay {
   return new MemoryRelay(new MemoryRelayHub(), { reachesAll: !shared, log });
 }
 
-/** Asks for the card until the agent has answered once: readiness waits for it. */
-function probeAgent(profile: AgentProfile, clock: typeof systemClock): () => void {
-  const stopped = new AbortController();
-  void (async () => {
-    while (!profile.answered && !stopped.signal.aborted) {
-      await profile.probe();
-      await clock.sleep(AGENT_PROBE_MS, stopped.signal);
-    }
-  })();
-  return () => stopped.abort();
+/** Asks for the card until the agent has answered once; readiness and registration wait for it. */
+async function probeAgent(profile: AgentProfile, clock: Clock, stop: AbortSignal): Promise<void> {
+  while (!stop.aborted) {
+    await profile.probe();
+    if (profile.answered) return;
+    await clock.sleep(AGENT_PROBE_MS, stop);
+  }
 }

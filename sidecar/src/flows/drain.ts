@@ -15,8 +15,8 @@ export interface Lifetime {
   readonly mayRun: boolean;
   /** SSE responses end after the event they are at; one that begins later goes on until the process must go. */
   readonly closing: AbortSignal;
-  /** The same events; while they are read a drain waits for them, within the grace. For streams of tasks at work. */
-  reading<T>(events: AsyncGenerator<T>): AsyncGenerator<T>;
+  /** A stream of a task at work begins: a drain waits for it, within the grace, until what this returns is called. */
+  beginStream(): () => void;
   /** Unary calls that still wait are told to come again. */
   readonly exiting: AbortSignal;
   /** Gives up what has come to a drained instance since its drain, for another to begin at once. Nothing before that. */
@@ -25,7 +25,7 @@ export interface Lifetime {
 
 export interface DrainDeps {
   graceMs: number;
-  /** Turns and cancels at work here. */
+  /** Turns and cancels at work here, and calls that wait for their answer. */
   busy: () => number;
   setDraining: (draining: boolean) => void;
 }
@@ -67,13 +67,11 @@ export class Drain implements Lifetime {
     return this.#exiting.signal;
   }
 
-  async *reading<T>(events: AsyncGenerator<T>): AsyncGenerator<T> {
+  beginStream(): () => void {
     this.#streams += 1;
-    try {
-      yield* events;
-    } finally {
+    return () => {
       this.#streams -= 1;
-    }
+    };
   }
 
   /**
@@ -132,7 +130,8 @@ export class Drain implements Lifetime {
     await retryStore(context, marked, STORE_PATIENCE_MS).catch(() =>
       log.warn({}, "drain not marked, the store is away"),
     );
-    const quietUntilMs = startedMs + QUIET_MS;
+    // Who sets no grace wants no waiting either.
+    const quietUntilMs = startedMs + (this.#deps.graceMs > 0 ? QUIET_MS : 0);
     await this.#withinGrace(
       context,
       () => this.#deps.busy() > 0 || this.#streams > 0 || clock.monotonicMs() < quietUntilMs,
@@ -141,6 +140,7 @@ export class Drain implements Lifetime {
     this.#state = "drained";
     await this.handOver(context);
     this.#closing.abort();
+    await clock.sleep(Math.max(0, quietUntilMs - clock.monotonicMs()));
     log.info({}, "drained");
   }
 

@@ -39,11 +39,12 @@ export async function streamTurn(context: FlowContext, rpc: Rpc, watched: Watche
     return answerUnrecorded(context, rpc, { turn: watched.turn, ended: first });
   }
   whenGone(signal, () => watch.close());
-  return { kind: "events", headers: {}, events: context.lifetime.reading(turnEvents(context, rpc, watched)) };
+  return { kind: "events", headers: {}, events: turnEvents(context, rpc, watched) };
 }
 
 async function* turnEvents(context: FlowContext, rpc: Rpc, watched: WatchedTurn): AsyncGenerator<SseEvent> {
   const { watch } = watched;
+  const endStream = context.lifetime.beginStream();
   try {
     const stage = await nextStage(watch, AbortSignal.any([rpc.call.signal, context.lifetime.exiting]));
     if (stage.kind === "ended" && answersAlone(stage)) {
@@ -62,6 +63,7 @@ async function* turnEvents(context: FlowContext, rpc: Rpc, watched: WatchedTurn)
       yield { data: resultEnvelope(rpc.id, watch.progress.reply.payload) };
     }
   } finally {
+    endStream();
     watch.close();
   }
 }

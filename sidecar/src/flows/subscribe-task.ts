@@ -57,9 +57,7 @@ function answerFrom(context: FlowContext, rpc: Rpc, open: { feed: TaskFeed; view
     feed.close();
     return { kind: "events", headers: {}, events: none() };
   }
-  const events = subscription(context, rpc, { feed, view, cursor });
-  // One that waits for somebody's answer would hold a drain for nothing.
-  return { kind: "events", headers: {}, events: isAtRest(task.state) ? events : context.lifetime.reading(events) };
+  return { kind: "events", headers: {}, events: subscription(context, rpc, { feed, view, cursor }) };
 }
 
 /** The Task as it is and what follows until rest, for a message whose events another turn's source brings. */
@@ -82,6 +80,8 @@ async function* subscription(
   open: { feed: TaskFeed; view: TaskView; cursor: number | null },
 ): AsyncGenerator<SseEvent> {
   const { feed, view, cursor } = open;
+  // One that waits for somebody's answer would hold a drain for nothing.
+  const endStream = isAtRest(view.task.state) ? null : context.lifetime.beginStream();
   try {
     if (cursor === null) yield snapshotEvent(rpc, view);
     yield* streamTask(context, rpc, {
@@ -92,6 +92,7 @@ async function* subscription(
       closesAfter: (event, { rest, terminal, head }) => terminal || event.terminal || (rest && head),
     });
   } finally {
+    endStream?.();
     feed.close();
   }
 }

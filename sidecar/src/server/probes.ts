@@ -9,10 +9,12 @@ import type { Metrics } from "./metrics.ts";
  * an empty Service.
  */
 export interface Readiness {
-  /** The database schema was once seen to be compatible, and the instance has registered there. */
+  /** The database schema was once seen to be compatible. */
   schemaCompatible: boolean;
   /** The agent has answered once. */
   agentAnswered: boolean;
+  /** The instance has held its lease once; it asks for one when its agent has answered. */
+  registered: boolean;
   draining: boolean;
 }
 
@@ -80,6 +82,7 @@ function unmet(readiness: Readiness): string[] {
   return [
     ...(readiness.schemaCompatible ? [] : ["a compatible database schema"]),
     ...(readiness.agentAnswered ? [] : ["the agent's first answer"]),
+    ...(readiness.registered ? [] : ["the first lease in the database"]),
     ...(readiness.draining ? ["the end of draining"] : []),
   ];
 }

@@ -95,6 +95,14 @@ describe("a drained instance with a task that waits for input", () => {
   });
 });
 
+test("listens for a while however short the grace", async () => {
+  const clock = fastClock(10);
+  instance = await startInstance(new FlowCluster(clock), new ScriptedAgent(), { graceMs: 1 });
+  const begunMs = clock.monotonicMs();
+  await instance.drain.begin(instance.context);
+  expect(clock.monotonicMs() - begunMs).toBeGreaterThan(2_900);
+});
+
 describe("P8: a stream at a drained instance, of work at another one,", () => {
   const GRACE_MS = 60_000;
   const QUIET_MS = 3_000;
@@ -156,6 +164,17 @@ describe("P8: a stream at a drained instance, of work at another one,", () => {
     const followed = follow();
     await instance.drain.begin(instance.context);
     expect((await followed).map(({ id }) => id)).toEqual(["1"]);
+    source.end();
+  });
+
+  test("is closed at the end of the grace while the instance listens on", async () => {
+    await instance.stop();
+    instance = await startInstance(cluster, new ScriptedAgent(), { graceMs: 100 });
+    const followed = follow();
+    const drain = watchEnd(instance.drain.begin(instance.context));
+    expect((await followed).map(({ id }) => id)).toEqual(["1"]);
+    expect(drain.over).toBe(false);
+    await waitFor(() => drain.over, { message: "the drain goes on" });
     source.end();
   });
 

@@ -22,11 +22,11 @@ function adminOf(
   return app;
 }
 
-const ready: Readiness = { schemaCompatible: true, agentAnswered: true, draining: false };
+const ready: Readiness = { schemaCompatible: true, agentAnswered: true, registered: true, draining: false };
 
 describe("probes", () => {
   test("listening is living", async () => {
-    const app = adminOf({ schemaCompatible: false, agentAnswered: false, draining: true });
+    const app = adminOf({ schemaCompatible: false, agentAnswered: false, registered: false, draining: true });
     expect((await app.inject("/livez")).statusCode).toBe(200);
   });
 
@@ -34,6 +34,7 @@ describe("probes", () => {
     ["everything in place", ready, 200, []],
     ["an unknown schema", { ...ready, schemaCompatible: false }, 503, ["a compatible database schema"]],
     ["an agent that never answered", { ...ready, agentAnswered: false }, 503, ["the agent's first answer"]],
+    ["no lease yet", { ...ready, registered: false }, 503, ["the first lease in the database"]],
     ["draining", { ...ready, draining: true }, 503, ["the end of draining"]],
   ])("readiness with %s", async (_name, readiness, status, waitingFor) => {
     const response = await adminOf(readiness).inject("/readyz");
