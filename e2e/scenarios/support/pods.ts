@@ -201,12 +201,16 @@ export async function startPods(start: PodFleetStart): Promise<PodFleet> {
 const FIRST_PORT = 16_000;
 /** Where Linux begins to give out ports to connections of its own. */
 const FIRST_EPHEMERAL_PORT = 32_768;
+/** Test files that run at once take theirs from different parts: a pod that is away must find its port again. */
+const PARTS = 8;
+const PART_SIZE = Math.floor((FIRST_EPHEMERAL_PORT - FIRST_PORT) / PARTS);
+const part = Number(process.env.VITEST_POOL_ID ?? 0) % PARTS;
 const given = new Set<number>();
 
 /** A loopback port that stays free while nobody listens on it: no connection is given it in between. */
 async function stablePort(): Promise<number> {
   for (;;) {
-    const port = FIRST_PORT + Math.floor(Math.random() * (FIRST_EPHEMERAL_PORT - FIRST_PORT));
+    const port = FIRST_PORT + part * PART_SIZE + Math.floor(Math.random() * PART_SIZE);
     if (given.has(port) || !(await isFree(port))) continue;
     given.add(port);
     return port;

@@ -53,7 +53,7 @@ async function awaitAgent(context: FlowContext, turn: OpenSend, end: "refused" |
   const owner = { instance: context.settings.instanceId, epoch: row.epoch };
   if (!(await context.presence.untilListening(context, PRESENCE_PATIENCE_MS))) {
     const other = await retryStore(context, () => context.recovery.youngestInstance(owner.instance));
-    const release = () => context.recovery.releaseTurn(row.id, owner, end === "broken");
+    const release = () => context.recovery.releaseTurn(row.id, owner, end === "broken" ? "lost" : "none");
     const released = other !== null && (await retryStore(context, release));
     if (released) context.relay.publishClaimable();
     if (other !== null) context.board.handOff(row.id);

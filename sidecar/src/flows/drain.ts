@@ -43,6 +43,7 @@ export class Drain implements Lifetime {
   #nowMs: () => number = () => 0;
   #done: Promise<void> | null = null;
   #handingOver: Promise<void> | null = null;
+  #handingOverNext: Promise<void> | null = null;
   #streams = 0;
   #closing = new AbortController();
   readonly #exiting = new AbortController();
@@ -86,6 +87,16 @@ export class Drain implements Lifetime {
 
   async handOver(context: FlowContext): Promise<void> {
     if (this.#state !== "drained") return;
+    if (!this.#handingOver) return this.#beginRelease(context);
+    // What has come since may be too late for the statement that is under way.
+    this.#handingOverNext ??= this.#handingOver.then(() => {
+      this.#handingOverNext = null;
+      return this.#beginRelease(context);
+    });
+    return this.#handingOverNext;
+  }
+
+  #beginRelease(context: FlowContext): Promise<void> {
     this.#handingOver ??= this.#release(context).finally(() => {
       this.#handingOver = null;
     });

@@ -103,7 +103,9 @@ async function awaitAgent(
       return false;
     }
     const owner = { instance: settings.instanceId, epoch: recorder.epoch };
-    const released = await retryStore(context, () => recovery.releaseTurn(row.id, owner, end !== "refused"));
+    const released = await retryStore(context, () =>
+      recovery.releaseTurn(row.id, owner, end === "refused" ? "handed-over" : "lost"),
+    );
     if (released) context.relay.publishClaimable();
     recorder.abandon();
     return false;

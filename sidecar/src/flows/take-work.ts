@@ -10,6 +10,7 @@ import type { FlowContext } from "./flow-context.ts";
 import { DeposedWatch } from "./drop-deposed.ts";
 import { DeposedTurns } from "./drop-deposed-turns.ts";
 import { recoverTask, recoverTurn } from "./recover-work.ts";
+import { retryStore } from "./retry-store.ts";
 import { runCancel } from "./run-cancel.ts";
 import { runTurn } from "./run-turn.ts";
 import { takeOnce } from "./take-once.ts";
@@ -61,13 +62,18 @@ export class WorkTaker {
     });
   }
 
+  /** A message that was journaled as this instance's. Where that took until the grace of a drain was over, it is given up. */
   runDispatched(turn: TurnRow, journaled: NewTurn): void {
-    this.#once(runKey(turn), (context) => runTurn(context, turn, journaled));
+    this.#once(runKey(turn), (context) =>
+      context.lifetime.mayRun ? runTurn(context, turn, journaled) : releaseUnsent(context, turn),
+    );
   }
 
   /** Goes on with work that was claimed from others. */
   recover(work: ClaimedWork): void {
-    for (const claimed of work.turns) this.#once(runKey(claimed.turn), (context) => recoverTurn(context, claimed));
+    for (const claimed of work.turns) {
+      this.#once(runKey(claimed.turn), (context) => runOrHandOver(context, () => recoverTurn(context, claimed)));
+    }
     for (const claimed of work.tasks) this.recoverTask(claimed);
   }
 
@@ -75,7 +81,7 @@ export class WorkTaker {
     const { task, turn } = claimed;
     // Under the turn's own key: a taking of it whose reply was lost finds it dispatched, and would run it beside this.
     const key = turn ? runKey(turn.turn) : `task ${task.taskId}@${task.epoch}`;
-    this.#once(key, (context) => recoverTask(context, claimed));
+    this.#once(key, (context) => runOrHandOver(context, () => recoverTask(context, claimed)));
   }
 
   startCancel(taskId: string): void {
@@ -125,6 +131,19 @@ export class WorkTaker {
       }
     }
   }
+}
+
+/** A claim may be answered when the grace of a drain is over already. */
+function runOrHandOver(context: FlowContext, run: () => Promise<void>): Promise<void> {
+  return context.lifetime.mayRun ? run() : context.lifetime.handOver(context);
+}
+
+/** No agent was given it: whoever takes it begins as if for the first time. */
+async function releaseUnsent(context: FlowContext, { id, epoch }: TurnRow): Promise<void> {
+  const owner = { instance: context.settings.instanceId, epoch };
+  const released = await retryStore(context, () => context.recovery.releaseTurn(id, owner, "none"));
+  context.board.handOff(id);
+  if (released) context.relay.publishClaimable();
 }
 
 /** One run per epoch: a turn that comes back to an instance is run again, however long its abandoned run lingers. */

@@ -55,6 +55,12 @@ export interface ClaimRequest {
   limit: number;
 }
 
+/**
+ * What became of a released turn's run here: `none` = no agent was given this attempt, which counts nothing; `handed-over`
+ * = it goes on elsewhere as a hand-over; `lost` = it has failed, the next one is an attempt.
+ */
+export type ReleasedRun = "none" | "handed-over" | "lost";
+
 export interface RecoveryStore {
   readPulses(): Promise<InstancePulse[]>;
   /**
@@ -85,10 +91,9 @@ export interface RecoveryStore {
    */
   releaseWork(instance: string): Promise<{ taskIds: string[]; turnIds: string[] }>;
   /**
-   * Gives up one turn in flight, and its task with it, for whoever claims it. False = not ours any more. `lost`: its run
-   * here has failed, so the next one is an attempt and no hand-over.
+   * Gives up one turn in flight, and its task with it, for whoever claims it. False = not ours any more.
    */
-  releaseTurn(turnId: string, owner: { instance: string; epoch: number }, lost: boolean): Promise<boolean>;
+  releaseTurn(turnId: string, owner: { instance: string; epoch: number }, run: ReleasedRun): Promise<boolean>;
   /** Marks the instance as draining or not: draining ones are assigned nothing. */
   setDraining(instance: string, draining: boolean): Promise<void>;
   /** The youngest living instance that is not draining and not `self`; null when alone. */

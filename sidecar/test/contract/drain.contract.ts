@@ -101,7 +101,7 @@ export function describeDrain(open: OpenStore): void {
     it("takes its task with it", async () => {
       const store = await openPair();
       const [one, other] = [await startTask(store), await startTask(store)];
-      expect(await store.releaseTurn(one.turnId, { instance: "a", epoch: 2 }, false)).toBe(true);
+      expect(await store.releaseTurn(one.turnId, { instance: "a", epoch: 2 }, "handed-over")).toBe(true);
       expect(await store.readTask(one.taskId)).toMatchObject({ owner: "", epoch: 3 });
       expect(await store.readTurn(one.turnId)).toMatchObject({ instance: "", state: "bound", handovers: 1 });
       expect(await store.readTask(other.taskId)).toMatchObject({ owner: "a", epoch: 2 });
@@ -110,7 +110,7 @@ export function describeDrain(open: OpenStore): void {
     it("may have no task", async () => {
       const store = await openPair();
       const [one, other] = [await journaled(store), await journaled(store)];
-      expect(await store.releaseTurn(one.id, { instance: "a", epoch: 1 }, false)).toBe(true);
+      expect(await store.releaseTurn(one.id, { instance: "a", epoch: 1 }, "handed-over")).toBe(true);
       expect(await store.readTurn(one.id)).toMatchObject({ instance: "", epoch: 2, handovers: 1 });
       expect(await store.readTurn(other.id)).toMatchObject({ instance: "a", epoch: 1 });
     });
@@ -118,24 +118,35 @@ export function describeDrain(open: OpenStore): void {
     it("P4: counts no hand-over where its run has failed, with a task and without", async () => {
       const store = await openPair();
       const [{ turnId }, unbound] = [await startTask(store), await journaled(store)];
-      expect(await store.releaseTurn(turnId, { instance: "a", epoch: 2 }, true)).toBe(true);
-      expect(await store.releaseTurn(unbound.id, { instance: "a", epoch: 1 }, true)).toBe(true);
+      expect(await store.releaseTurn(turnId, { instance: "a", epoch: 2 }, "lost")).toBe(true);
+      expect(await store.releaseTurn(unbound.id, { instance: "a", epoch: 1 }, "lost")).toBe(true);
       for (const id of [turnId, unbound.id]) {
         expect(await store.readTurn(id)).toMatchObject({ instance: "", attempt: 1, handovers: 0 });
       }
+    });
+
+    it("P8: counts nothing where no agent was given it, and is run elsewhere as if for the first time", async () => {
+      const store = await openPair();
+      const { id } = await journaled(store);
+      expect(await store.releaseTurn(id, { instance: "a", epoch: 1 }, "none")).toBe(true);
+      expect(await store.readTurn(id)).toMatchObject({ instance: "", state: "journaled", epoch: 2, handovers: 0 });
+      const { turns } = await store.claimWork(claim);
+      expect(turns).toMatchObject([
+        { before: "journaled", turn: { id, instance: "b", state: "dispatched", attempt: 1 } },
+      ]);
     });
 
     it("is not another's, and not over", async () => {
       const store = await openPair();
       const unbound = await journaled(store);
       const { taskId, turnId } = await startTask(store);
-      expect(await store.releaseTurn(unbound.id, { instance: "b", epoch: 1 }, false)).toBe(false);
-      expect(await store.releaseTurn(unbound.id, { instance: "a", epoch: 2 }, false)).toBe(false);
-      expect(await store.releaseTurn(turnId, { instance: "b", epoch: 2 }, false)).toBe(false);
-      expect(await store.releaseTurn(turnId, { instance: "a", epoch: 3 }, false)).toBe(false);
+      expect(await store.releaseTurn(unbound.id, { instance: "b", epoch: 1 }, "handed-over")).toBe(false);
+      expect(await store.releaseTurn(unbound.id, { instance: "a", epoch: 2 }, "handed-over")).toBe(false);
+      expect(await store.releaseTurn(turnId, { instance: "b", epoch: 2 }, "handed-over")).toBe(false);
+      expect(await store.releaseTurn(turnId, { instance: "a", epoch: 3 }, "handed-over")).toBe(false);
       await store.append([endingWrite(taskId, 1, turnId)]);
-      expect(await store.releaseTurn(turnId, { instance: "a", epoch: 2 }, false)).toBe(false);
-      expect(await store.releaseTurn("unknown", { instance: "a", epoch: 2 }, false)).toBe(false);
+      expect(await store.releaseTurn(turnId, { instance: "a", epoch: 2 }, "handed-over")).toBe(false);
+      expect(await store.releaseTurn("unknown", { instance: "a", epoch: 2 }, "handed-over")).toBe(false);
       expect(await store.readTask(taskId)).toMatchObject({ owner: "a", epoch: 2 });
       expect(await store.readTurn(unbound.id)).toMatchObject({ instance: "a", epoch: 1 });
     });

@@ -38,7 +38,7 @@ test("P8: a task that is only being created while the others are handed over is 
   store.releaseWork = async () => {
     store.releaseWork = releaseWork;
     const [turn] = store.turns;
-    if (turn === undefined || !(await store.releaseTurn(turn.id, { instance: self, epoch: 2 }, false)))
+    if (turn === undefined || !(await store.releaseTurn(turn.id, { instance: self, epoch: 2 }, "handed-over")))
       throw new Error("no A");
     held.resolve();
     await waitFor(() => context.recorders.get("B"), { message: "B is not created" });
@@ -48,6 +48,50 @@ test("P8: a task that is only being created while the others are handed over is 
   for (const id of ["A", "B"]) expect(await store.readTask(id)).toMatchObject({ owner: "", state: "working" });
   expect(store.turns).toMatchObject(Array(2).fill({ instance: "", attempt: 1, handovers: 1 }));
   await waitFor(() => agent.got("CancelTask").length === 2, { message: "the runs here are not cancelled" });
+});
+
+test("P8: a message that took until after the drain to be journaled is not begun, and counts nothing", async () => {
+  const cluster = new FlowCluster();
+  const { store } = cluster;
+  const held = Promise.withResolvers<void>();
+  const agent = new ScriptedAgent();
+  instance = await startInstance(cluster, agent);
+  const journal = store.journal.bind(store);
+  store.journal = (turn) => held.promise.then(() => journal(turn));
+  const call = instance.call("SendMessage", sendOf());
+  await instance.drain.begin(instance.context);
+  held.resolve();
+  await waitFor(() => store.turns[0]?.instance === "", { message: "it keeps the message" });
+  expect(store.turns).toMatchObject([{ state: "journaled", attempt: 1, handovers: 0 }]);
+  const agentOfOther = new ScriptedAgent().on("SendMessage", () => resultOf({ task: taskOf("T", "COMPLETED") }));
+  const other = await startInstance(cluster, agentOfOther);
+  const self = other.context.settings.instanceId;
+  other.taker.recover(await store.claimWork({ self, selfPodUid: self, from: [], predecessors: [], limit: 9 }));
+  expect(await call).toMatchObject({ status: 200 });
+  await other.stop();
+  expect([agent.got("SendMessage"), agentOfOther.got("SendMessage")]).toMatchObject([{ length: 0 }, { length: 1 }]);
+});
+
+test("P8: what a claim brings after the drain is handed over", async () => {
+  const cluster = new FlowCluster();
+  const { store } = cluster;
+  const agent = new ScriptedAgent();
+  instance = await startInstance(cluster, agent);
+  const self = instance.context.settings.instanceId;
+  const other = await startInstance(
+    cluster,
+    new ScriptedAgent().on("SendMessage", () => new Promise(() => {})),
+  );
+  void other.call("SendMessage", sendOf()).catch(() => {});
+  await waitFor(() => store.turns.length === 1, { message: "nothing is journaled" });
+  await instance.drain.begin(instance.context);
+  await store.releaseWork(other.context.settings.instanceId);
+  const claimed = await store.claimWork({ self, selfPodUid: self, from: [], predecessors: [], limit: 9 });
+  expect(claimed.turns).toHaveLength(1);
+  instance.taker.recover(claimed);
+  await waitFor(() => store.turns[0]?.instance === "", { message: "it keeps what it has claimed" });
+  expect(agent.got("SendMessage")).toHaveLength(0);
+  await other.stop();
 });
 
 describe("a drained instance with a task that waits for input", () => {

@@ -6,6 +6,7 @@ import type {
   ClaimRequest,
   InstancePulse,
   RecoveryStore,
+  ReleasedRun,
 } from "../../ports/recovery-store.ts";
 import type { NewTurn, TurnRow } from "../../ports/task-store.ts";
 import type { MemoryRecord } from "./record.ts";
@@ -84,12 +85,13 @@ export class MemoryRecovery implements RecoveryStore {
     };
   }
 
-  async releaseTurn(turnId: string, owner: { instance: string; epoch: number }, lost: boolean): Promise<boolean> {
+  async releaseTurn(turnId: string, owner: { instance: string; epoch: number }, run: ReleasedRun): Promise<boolean> {
     const turn = this.record.turns.get(turnId);
     if (turn === undefined || turn.state === "queued" || !this.#isHeld(turn, owner)) return false;
     const task = this.record.tasks.get(turn.taskId ?? "");
-    if (task) this.#releaseTask(task, !lost);
-    else this.#releaseUnbound(turn, !lost);
+    if (task) this.#releaseTask(task, run === "handed-over");
+    else this.#releaseUnbound(turn, run === "handed-over");
+    if (run === "none" && turn.state === "dispatched") turn.state = "journaled";
     return true;
   }
 

@@ -1,6 +1,6 @@
 import { Claims } from "./claims.ts";
 import { Prisma } from "../../generated/client.ts";
-import type { RecoveryStore } from "../../ports/recovery-store.ts";
+import type { RecoveryStore, ReleasedRun } from "../../ports/recovery-store.ts";
 import { reading, type Scope, untilSettled, writing } from "./scope.ts";
 import { beginAttempt } from "./sql/begin-attempt.ts";
 import { failOrphans, goneInstances } from "./sql/fail-orphans.ts";
@@ -31,7 +31,7 @@ export function recoveryStore(scope: Scope): RecoveryStore {
         return record === undefined ? null : turnRowOf(record);
       }),
     releaseWork: (instance) => writing(() => releaseAll(scope, instance)),
-    releaseTurn: (turnId, owner, lost) => writing(() => releaseOne(scope, turnId, { ...owner, lost })),
+    releaseTurn: (turnId, owner, run) => writing(() => releaseOne(scope, turnId, { ...owner, run })),
     setDraining: (instance, draining) =>
       writing(async () => {
         await prisma.instance.updateMany({ where: { agent, id: instance }, data: { draining } });
@@ -68,7 +68,7 @@ async function releaseAll(scope: Scope, instance: string): Promise<{ taskIds: st
     )
   )`;
   return untilSettled(`release the work of ${instance}`, async () => {
-    const records = await releaseWork(prisma, { agent, instance, tasks, turns: Prisma.sql`true`, handsOver: true });
+    const records = await releaseWork(prisma, { agent, instance, tasks, turns: Prisma.sql`true`, run: "handed-over" });
     for (const { taskId, turnId, again } of records) {
       if (turnId !== null) turnIds.push(turnId);
       else if (taskId !== null && !again) taskIds.push(taskId);
@@ -80,7 +80,7 @@ async function releaseAll(scope: Scope, instance: string): Promise<{ taskIds: st
 async function releaseOne(
   scope: Scope,
   turnId: string,
-  { instance, epoch, lost }: { instance: string; epoch: number; lost: boolean },
+  { instance, epoch, run }: { instance: string; epoch: number; run: ReleasedRun },
 ): Promise<boolean> {
   const { prisma, agent } = scope;
   const tasks = Prisma.sql`t.epoch = ${epoch}::integer and t.id = (
@@ -90,7 +90,7 @@ async function releaseOne(
   )`;
   const turns = Prisma.sql`u.id = ${turnId} and u.epoch = ${epoch}::integer`;
   return untilSettled(`release turn ${turnId}`, async () => {
-    const records = await releaseWork(prisma, { agent, instance, tasks, turns, handsOver: !lost });
+    const records = await releaseWork(prisma, { agent, instance, tasks, turns, run });
     if (records.some(({ again }) => again)) return "again";
     return records.some((record) => record.turnId === turnId);
   });

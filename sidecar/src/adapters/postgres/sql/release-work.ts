@@ -1,4 +1,5 @@
 import { Prisma, type PrismaClient } from "../../../generated/client.ts";
+import type { ReleasedRun } from "../../../ports/recovery-store.ts";
 import { liveStates } from "./fragments.ts";
 
 /**
@@ -17,8 +18,7 @@ export interface Release {
   instance: string;
   tasks: Prisma.Sql;
   turns: Prisma.Sql;
-  /** Whether what is at the agent counts a hand-over; it does not where its run has failed. */
-  handsOver: boolean;
+  run: ReleasedRun;
 }
 
 /**
@@ -27,7 +27,7 @@ export interface Release {
  */
 export async function releaseWork(
   prisma: PrismaClient,
-  { agent, instance, tasks, turns, handsOver }: Release,
+  { agent, instance, tasks, turns, run }: Release,
 ): Promise<ReleaseRecord[]> {
   const unbound = Prisma.sql`
     u.agent = ${agent} and u.instance = ${instance} and u.task_id is null
@@ -65,7 +65,8 @@ export async function releaseWork(
       update turn u set
         instance = '',
         epoch = u.epoch + (u.task_id is null)::integer,
-        handovers = u.handovers + (${handsOver}::boolean and u.state in ('dispatched', 'bound'))::integer
+        handovers = u.handovers + (${run === "handed-over"}::boolean and u.state in ('dispatched', 'bound'))::integer,
+        state = case when ${run === "none"}::boolean and u.state = 'dispatched' then 'journaled' else u.state end
       where u.agent = ${agent} and u.id in (select id from bound union all select id from unbound)
       returning u.id
     ),
