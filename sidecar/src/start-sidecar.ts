@@ -129,7 +129,7 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
   const failed = record.compatible.then(() => {
     schemaCompatible = true;
     // Others give messages to whoever is in the record: to one whose agent is only being started they would have to wait.
-    void agentAnswers.then(() => instance.start());
+    void agentAnswers.then(() => profile.answered && instance.start());
     taker.start(context);
     peers.start();
     void sweepRecord(
@@ -193,9 +193,9 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
       const closed = app.close();
       await calls.untilAnswered(clock, LAST_PATIENCE_MS);
       taker.stop();
-      await peers.stop();
       if (calls.count > 0) log.warn({ calls: calls.count }, "calls are told to come again: the process ends");
       drain.exit();
+      await peers.stop();
       poll.stop();
       feeds.close();
       await board.stop();

@@ -89,10 +89,11 @@ export class Drain implements Lifetime {
     if (this.#state !== "drained") return;
     if (!this.#handingOver) return this.#beginRelease(context);
     // What has come since may be too late for the statement that is under way.
-    this.#handingOverNext ??= this.#handingOver.then(() => {
+    const again = (): Promise<void> => {
       this.#handingOverNext = null;
-      return this.#beginRelease(context);
-    });
+      return this.handOver(context);
+    };
+    this.#handingOverNext ??= this.#handingOver.then(again, again);
     return this.#handingOverNext;
   }
 
@@ -120,7 +121,7 @@ export class Drain implements Lifetime {
       await context.clock.sleep(AGENT_PROBE_MS, stop);
     }
     if (stop.aborted) return;
-    await this.#handingOver;
+    await (this.#handingOverNext ?? this.#handingOver);
     context.log.info({}, "the agent was restarted, not the pod: taking work again");
     this.#state = "running";
     this.#done = null;

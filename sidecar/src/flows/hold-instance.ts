@@ -79,7 +79,8 @@ export class InstanceHolder {
     const { leaseMs, state } = this.#lease;
     const sentAtMs = clock.monotonicMs();
     try {
-      if (state === "unregistered") await store.registerInstance(this.#identity, leaseMs);
+      if (state === "unregistered")
+        await store.registerInstance({ ...this.#identity, draining: this.#draining }, leaseMs);
       else if (!(await store.renewInstance(this.#identity.id, leaseMs, this.#draining))) {
         this.#apply({ kind: "refused", nowMs: clock.monotonicMs() });
         return false;

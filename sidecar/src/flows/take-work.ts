@@ -65,14 +65,19 @@ export class WorkTaker {
   /** A message that was journaled as this instance's. Where that took until the grace of a drain was over, it is given up. */
   runDispatched(turn: TurnRow, journaled: NewTurn): void {
     this.#once(runKey(turn), (context) =>
-      context.lifetime.mayRun ? runTurn(context, turn, journaled) : releaseUnsent(context, turn),
+      context.lifetime.mayRun ? runTurn(context, turn, journaled) : giveUpUnsent(context, turn),
     );
   }
 
   /** Goes on with work that was claimed from others. */
   recover(work: ClaimedWork): void {
     for (const claimed of work.turns) {
-      this.#once(runKey(claimed.turn), (context) => runOrHandOver(context, () => recoverTurn(context, claimed)));
+      const { turn, before } = claimed;
+      this.#once(runKey(turn), (context) =>
+        context.lifetime.mayRun || before !== "journaled"
+          ? runOrHandOver(context, () => recoverTurn(context, claimed))
+          : giveUpUnsent(context, turn),
+      );
     }
     for (const claimed of work.tasks) this.recoverTask(claimed);
   }
@@ -138,8 +143,9 @@ function runOrHandOver(context: FlowContext, run: () => Promise<void>): Promise<
   return context.lifetime.mayRun ? run() : context.lifetime.handOver(context);
 }
 
-/** No agent was given it: whoever takes it begins as if for the first time. */
-async function releaseUnsent(context: FlowContext, { id, epoch }: TurnRow): Promise<void> {
+/** No agent was given it: whoever takes it begins as if for the first time. What belongs to a task goes with the task. */
+async function giveUpUnsent(context: FlowContext, { id, epoch, taskId }: TurnRow): Promise<void> {
+  if (taskId !== null) return context.lifetime.handOver(context);
   const owner = { instance: context.settings.instanceId, epoch };
   const released = await retryStore(context, () => context.recovery.releaseTurn(id, owner, "none"));
   context.board.handOff(id);

@@ -56,7 +56,7 @@ export interface ClaimRequest {
 }
 
 /**
- * What became of a released turn's run here: `none` = no agent was given this attempt, which counts nothing; `handed-over`
+ * What became of a released turn's run here: `none` = no agent was given this attempt of a message without a task, which counts nothing; `handed-over`
  * = it goes on elsewhere as a hand-over; `lost` = it has failed, the next one is an attempt.
  */
 export type ReleasedRun = "none" | "handed-over" | "lost";

@@ -282,6 +282,15 @@ export interface InstanceRow {
   alive: boolean;
 }
 
+/** An instance as it enters the record. One that enters during its drain is given nothing. */
+export interface NewInstance {
+  id: string;
+  podName: string;
+  podUid: string;
+  /** Default false. */
+  draining?: boolean;
+}
+
 export interface TaskStore {
   // Turns
   /**
@@ -354,7 +363,7 @@ export interface TaskStore {
   listPushConfigs(taskId: string): Promise<PushConfigRow[]>;
 
   // Instances
-  registerInstance(instance: { id: string; podName: string; podUid: string }, leaseMs: number): Promise<void>;
+  registerInstance(instance: NewInstance, leaseMs: number): Promise<void>;
   renewInstance(id: string, leaseMs: number, draining: boolean): Promise<boolean>;
   removeInstance(id: string): Promise<void>;
   listInstances(): Promise<InstanceRow[]>;

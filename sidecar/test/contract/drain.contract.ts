@@ -153,6 +153,14 @@ export function describeDrain(open: OpenStore): void {
   });
 
   describe("a draining instance", () => {
+    it("is given nothing where it enters the record during its drain", async () => {
+      const store = await open();
+      await store.registerInstance({ id: "late", podName: "", podUid: "pod-of-late", draining: true }, LEASE_MS);
+      expect(await store.youngestInstance("a")).toBeNull();
+      await store.registerInstance({ id: "late", podName: "", podUid: "pod-of-late" }, LEASE_MS);
+      expect(await store.youngestInstance("a")).toBe("late");
+    });
+
     it("is given nothing, until the drain is undone", async () => {
       const store = await openPair();
       expect(await store.youngestInstance("b")).toBe("a");

@@ -1,6 +1,6 @@
 import type { Clock } from "../../ports/clock.ts";
 import type { InstancePulse } from "../../ports/recovery-store.ts";
-import type { InstanceRow } from "../../ports/task-store.ts";
+import type { InstanceRow, NewInstance } from "../../ports/task-store.ts";
 
 interface MemoryInstance extends Omit<InstanceRow, "alive"> {
   leaseUntilMs: number;
@@ -18,13 +18,13 @@ export class MemoryInstances {
     this.#clock = clock;
   }
 
-  register(instance: { id: string; podName: string; podUid: string }, leaseMs: number): void {
+  register(instance: NewInstance, leaseMs: number): void {
     const leaseUntilMs = this.#clock.monotonicMs() + leaseMs;
     const renewals = (this.#rows.get(instance.id)?.renewals ?? -1) + 1;
     this.#rows.set(instance.id, {
+      draining: false,
       ...instance,
       startedAt: this.#clock.now(),
-      draining: false,
       leaseUntilMs,
       renewals,
       seq: ++this.#lastSeq,

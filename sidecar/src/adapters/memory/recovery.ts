@@ -91,7 +91,7 @@ export class MemoryRecovery implements RecoveryStore {
     const task = this.record.tasks.get(turn.taskId ?? "");
     if (task) this.#releaseTask(task, run === "handed-over");
     else this.#releaseUnbound(turn, run === "handed-over");
-    if (run === "none" && turn.state === "dispatched") turn.state = "journaled";
+    if (run === "none" && !task) turn.state = "journaled";
     return true;
   }
 

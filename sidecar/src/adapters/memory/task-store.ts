@@ -13,6 +13,7 @@ import type {
   JournalOutcome,
   ListPage,
   ListQuery,
+  NewInstance,
   NewTurn,
   PushConfigRow,
   TaskCreation,
@@ -296,7 +297,7 @@ export class MemoryTaskStore extends MemoryRecovery implements TaskStore {
       .map((config) => ({ ...config }));
   }
 
-  async registerInstance(instance: { id: string; podName: string; podUid: string }, leaseMs: number): Promise<void> {
+  async registerInstance(instance: NewInstance, leaseMs: number): Promise<void> {
     this.record.instances.register(instance, leaseMs);
   }
 

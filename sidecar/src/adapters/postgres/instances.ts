@@ -12,7 +12,7 @@ export function instanceStore({ prisma, agent }: Scope): InstanceStore {
   return {
     registerInstance: (instance, leaseMs) =>
       writing(async () => {
-        await registerInstance(prisma, agent, { ...instance, leaseMs });
+        await registerInstance(prisma, agent, { draining: false, ...instance, leaseMs });
       }),
     renewInstance: (id, leaseMs, draining) =>
       writing(async () => (await renewInstance(prisma, agent, { id, leaseMs, draining })) > 0),

@@ -66,7 +66,7 @@ export async function releaseWork(
         instance = '',
         epoch = u.epoch + (u.task_id is null)::integer,
         handovers = u.handovers + (${run === "handed-over"}::boolean and u.state in ('dispatched', 'bound'))::integer,
-        state = case when ${run === "none"}::boolean and u.state = 'dispatched' then 'journaled' else u.state end
+        state = case when ${run === "none"}::boolean and u.task_id is null then 'journaled' else u.state end
       where u.agent = ${agent} and u.id in (select id from bound union all select id from unbound)
       returning u.id
     ),
