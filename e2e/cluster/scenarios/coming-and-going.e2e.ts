@@ -27,7 +27,7 @@ describeAgent("a DurableAgent comes, changes and goes under load", { obeysSignal
 
   it("K17: a change of configuration replaces all pods and fails no request", async () => {
     const before = (await agent().pods()).map((pod) => pod.metadata.uid);
-    const load = startLoad(agent().endpoint, { longCallMs: 2_000, streamLength: 200 });
+    const load = startLoad(agent().endpoint, { longCallMs: 2_000, streamLength: 100 });
     await agent().protect({ sidecar: { logLevel: "debug" } });
     const report = await load.stop();
     expect(report.failures).toEqual([]);

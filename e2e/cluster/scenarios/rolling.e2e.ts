@@ -39,7 +39,7 @@ const protection = { drain: { gracePeriod: "4s" } };
 
 describeAgent("pods are replaced on purpose, under load", { isProtected: protection }, (agent) => {
   it("K4: a rolling restart fails no request and no task, and loses, repeats and reorders no event", async () => {
-    const load = startLoad(agent().endpoint, { longCallMs: 2_000, streamLength: 200 });
+    const load = startLoad(agent().endpoint, { longCallMs: 2_000, streamLength: 100 });
     const checked = await startCheckedStreams(agent());
     await agent().kubectl("rollout", "restart", agent().resource);
     await agent().waitForRollout();
@@ -53,7 +53,7 @@ describeAgent("pods are replaced on purpose, under load", { isProtected: protect
   });
 
   it("K5: scaling to 5 and to 1 does neither", async () => {
-    const load = startLoad(agent().endpoint, { longCallMs: 2_000, streamLength: 200 });
+    const load = startLoad(agent().endpoint, { longCallMs: 2_000, streamLength: 100 });
     await agent().kubectl("scale", agent().resource, "--replicas=5");
     await agent().waitForRollout();
     await agent().kubectl("scale", agent().resource, "--replicas=1");
@@ -66,7 +66,7 @@ describeAgent("pods are replaced on purpose, under load", { isProtected: protect
   it("K18: a drained node does neither", async () => {
     await apply(disruptionBudget(agent()));
     const node = await nodeToDrain(agent().namespace);
-    const load = startLoad(agent().endpoint, { longCallMs: 2_000, streamLength: 200 });
+    const load = startLoad(agent().endpoint, { longCallMs: 2_000, streamLength: 100 });
     try {
       await kubectl(["drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s"]);
       await agent().waitForRollout();

@@ -31,7 +31,7 @@ export interface CheckedStreams {
 }
 
 const clients = 4;
-const streamLength = 120;
+const streamLength = 60;
 const patienceMs = 90_000;
 
 /** The scope of the agent's rows, as the webhook tells it to the sidecars. */
@@ -49,7 +49,7 @@ async function readTwice(site: ClientSite, name: string): Promise<void> {
     const after = `${refused === null ? "" : `, refused with ${refused.message}`}, after [${breaks.join("; ")}]`;
     if (state !== "completed") checker.violate("P4", `${name}, second reader: ${taskId} ended as ${state}${after}`);
   };
-  const { events, state, taskId } = await new PersistentClient(site, name).stream(`count ${streamLength} every 50ms`, {
+  const { events, state, taskId } = await new PersistentClient(site, name).stream(`count ${streamLength} every 100ms`, {
     onEvent: (event) => {
       if (event.generation === 3) second.push(follow(taskIdOf(event)));
     },

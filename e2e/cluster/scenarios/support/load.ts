@@ -12,7 +12,10 @@ export interface LoadOptions {
   readonly longCallMs?: number;
   /** Streams that run at any time; a new one starts when one has ended. */
   readonly streams?: number;
-  /** Numbers that the longest stream counts to, 20 a second. The others are shorter, so that they do not end together. */
+  /**
+   * Numbers that the longest stream counts to, ten a second: with twice as many two cores have nothing left for pods that
+   * start. The others are shorter, so that they do not end together.
+   */
   readonly streamLength?: number;
   /** Whether pods without a sidecar answer as well, as while sidecars come or go. */
   readonly isMixed?: boolean;
@@ -67,7 +70,7 @@ class Failures {
 
 /** Starts a load on `endpoint`. */
 export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
-  const { callsPerSecond = 50, longCallMs = 0, streams = 10, streamLength = 100, isMixed = false } = options;
+  const { callsPerSecond = 50, longCallMs = 0, streams = 10, streamLength = 50, isMixed = false } = options;
   const failures = new Failures();
   const messageIds: string[] = [];
   const count = { calls: 0, streams: 0, events: 0, resumed: 0 };
@@ -85,7 +88,7 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
 
   const streamOnce = async (length: number): Promise<void> => {
     const startedAt = Date.now();
-    const outcome = await (isMixed ? converseWithMixedPods : converse)(`count ${length} every 50ms`, endpoint);
+    const outcome = await (isMixed ? converseWithMixedPods : converse)(`count ${length} every 100ms`, endpoint);
     count.streams += 1;
     messageIds.push(outcome.messageId);
     count.events += outcome.generations.length;
