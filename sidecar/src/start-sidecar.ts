@@ -189,7 +189,8 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
     stop: async () => {
       stopped.abort();
       // What came after the drain, from a balancer that has not heard of it yet, is on its way to an answer from elsewhere.
-      await calls.untilAnswered(clock, ANSWER_PATIENCE_MS);
+      const quietMs = config.drain.graceMs > 0 ? LISTEN_QUIET_MS : 0;
+      await calls.untilQuiet(clock, { quietMs, patienceMs: ANSWER_PATIENCE_MS });
       const closed = app.close();
       await calls.untilAnswered(clock, LAST_PATIENCE_MS);
       taker.stop();
@@ -220,6 +221,8 @@ const AGENT_PROBE_MS = 500;
  * came at their beginning. With `STOP_MS` below the 10 s that the pod has left after the grace.
  */
 const ANSWER_PATIENCE_MS = 6_000;
+/** A balancer on a busy node sends for longer than the drain listens: the port closes when nothing has come for this long. */
+const LISTEN_QUIET_MS = 500;
 const LAST_PATIENCE_MS = 500;
 
 function openRelay(config: Config, log: Logger): Relay {

@@ -5,6 +5,7 @@ const CHECK_MS = 20;
 
 export class OpenCalls {
   #open = 0;
+  #arrived = 0;
 
   get count(): number {
     return this.#open;
@@ -14,12 +15,26 @@ export class OpenCalls {
   counting<A extends unknown[], R>(handle: (...args: A) => Promise<R>): (...args: A) => Promise<R> {
     return async (...args) => {
       this.#open += 1;
+      this.#arrived += 1;
       try {
         return await handle(...args);
       } finally {
         this.#open -= 1;
       }
     };
+  }
+
+  /** Resolves when no call waits and none has come for `quietMs`, or after `patienceMs`. */
+  async untilQuiet(clock: Clock, { quietMs, patienceMs }: { quietMs: number; patienceMs: number }): Promise<void> {
+    const untilMs = clock.monotonicMs() + patienceMs;
+    let seen = this.#arrived;
+    let quietSinceMs = clock.monotonicMs();
+    while (clock.monotonicMs() < untilMs) {
+      if (this.#arrived !== seen) quietSinceMs = clock.monotonicMs();
+      seen = this.#arrived;
+      if (this.#open === 0 && clock.monotonicMs() - quietSinceMs >= quietMs) return;
+      await clock.sleep(CHECK_MS);
+    }
   }
 
   /** Resolves when no call waits any more, or after `patienceMs`. */
