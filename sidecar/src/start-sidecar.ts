@@ -192,7 +192,7 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
       const quietMs = config.drain.graceMs > 0 ? LISTEN_QUIET_MS : 0;
       await calls.untilQuiet(clock, { quietMs, patienceMs: ANSWER_PATIENCE_MS });
       const closed = app.close();
-      await calls.untilAnswered(clock, LAST_PATIENCE_MS);
+      await calls.untilQuiet(clock, { quietMs: 0, patienceMs: LAST_PATIENCE_MS });
       taker.stop();
       if (calls.count > 0) log.warn({ calls: calls.count }, "calls are told to come again: the process ends");
       drain.exit();

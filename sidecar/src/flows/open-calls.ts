@@ -36,10 +36,4 @@ export class OpenCalls {
       await clock.sleep(CHECK_MS);
     }
   }
-
-  /** Resolves when no call waits any more, or after `patienceMs`. */
-  async untilAnswered(clock: Clock, patienceMs: number): Promise<void> {
-    const untilMs = clock.monotonicMs() + patienceMs;
-    while (this.#open > 0 && clock.monotonicMs() < untilMs) await clock.sleep(CHECK_MS);
-  }
 }
