@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { waitFor } from "../../sidecar/test/support/wait.ts";
-import type { StreamOutcome } from "./support/persistent-client.ts";
+import type { CallOutcome, StreamOutcome } from "./support/persistent-client.ts";
 import { foldedText, taskIdIn, taskIdOf } from "./support/persistent-client.ts";
 import type { Pod } from "./support/pods.ts";
 import type { Stage } from "./support/stage.ts";
@@ -16,6 +16,8 @@ const GRACE_MS = 1_000;
  * printed, so that a busy machine fails nothing.
  */
 const HAND_OVER_MS = 10_000;
+/** Beyond the 3 s for which a drain listens in any case, within the 6 s in which calls are still taken after it. */
+const SENT_AFTER_TERM_MS = 5_500;
 /** How long a container takes to come back; the sidecar looks at the agent's port twice a second. */
 const AGENT_AWAY_MS = 1_100;
 const TOKEN = "drain-token-of-the-tests";
@@ -138,6 +140,19 @@ describe.each([JS_1, JS_03])("an instance beside a $name agent drains", (subject
     expect(await call).toMatchObject({ status: 200, tries: 1 });
   });
 
+  test("P8: the port stays open after the drain for as long as calls come", async () => {
+    await pod(0).ready();
+    const ended = pod(0).terminate();
+    const calls: Promise<CallOutcome>[] = [];
+    const untilMs = performance.now() + SENT_AFTER_TERM_MS;
+    while (performance.now() < untilMs) {
+      calls.push(stage.client("caller").send("slow 1"));
+      await sleep(100);
+    }
+    for (const call of await Promise.all(calls)) expect(call).toMatchObject({ status: 200, tries: 1 });
+    await ended;
+  });
+
   test("P8: a new message is not given to an instance whose agent is only being started", async () => {
     const started = pod(2);
     await started.terminate();
@@ -198,5 +213,27 @@ describe.each([JS_1, JS_03])("an instance beside a $name agent drains", (subject
       await pod(0).kill("pod");
       await stage.settle();
     }
+  });
+});
+
+describe("a drain with a long grace", () => {
+  let stage: Stage;
+
+  beforeAll(async () => {
+    stage = await openStage({ subject: JS_1, pods: 2, leaseMs: 20_000, env: { DRAIN_GRACE_MS: "20000" } });
+  });
+  afterAll(() => stage.close());
+
+  test("P8: waits for a call that runs elsewhere", async () => {
+    const [leaving] = stage.fleet.pods;
+    const ended = leaving?.terminate();
+    await waitFor(async () => !(await leaving?.ready()), { message: "the pod is still ready" });
+    const messageId = randomUUID();
+    const caller = stage.clientAt({ ...stage.site(), idleMs: 20_000 }, "caller");
+    // Longer than a drain listens and what comes after it.
+    expect(await caller.send("slow 11000", { messageId })).toMatchObject({ status: 200, tries: 1 });
+    const [start] = (await stage.fleet.starts()).filter((one) => one.messageId === messageId);
+    expect(start?.replica).toBe(1);
+    await ended;
   });
 });
