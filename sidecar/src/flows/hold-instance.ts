@@ -68,8 +68,12 @@ export class InstanceHolder {
     const { clock } = this.#deps;
     const { signal } = this.#stopped;
     while (!signal.aborted) {
+      const sentAtMs = clock.monotonicMs();
       const renewed = await this.#renew();
-      await clock.sleep(this.#lease.leaseMs * (renewed ? 1 / 3 : RETRY_SHARE), signal);
+      const { leaseMs } = this.#lease;
+      // The deadline counts from the sending: after an answer that came late there is less time left for the next one.
+      const spentMs = clock.monotonicMs() - sentAtMs;
+      await clock.sleep(renewed ? Math.max(leaseMs / 3 - spentMs, 0) : leaseMs * RETRY_SHARE, signal);
     }
     this.#apply({ kind: "stopping", nowMs: clock.monotonicMs() });
   }

@@ -21,7 +21,7 @@ export async function retryStore<T>(
     } catch (error) {
       if (!(error instanceof StoreError) || error.kind === "rejected") throw error;
       if (context.clock.monotonicMs() - startedMs + delayMs > deadlineMs) throw error;
-      context.log.warn({ kind: error.kind }, "store did not answer, asking again");
+      context.log.warn({ kind: error.kind, reason: error.message }, "store did not answer, asking again");
       if (error.kind !== "conflict") await context.clock.sleep(delayMs);
     }
   }

@@ -1,19 +1,20 @@
 /**
  * Keeps the calls that clients cause by the hundred from standing in front of the few that everything depends on: renewing
- * the lease, committing events, taking work. The crowd shares a part of the connections and queues here; without this a
- * burst of sends would make every instance look dead to the others, which then re-run what is running.
+ * the lease, committing events, looking for work. The crowd shares a part of the connections and queues here; without this
+ * a burst of sends would make every instance look dead to the others, which then re-run what is running.
  */
 import type { RecoveryStore } from "../../ports/recovery-store.ts";
 import { StoreError, type TaskStore } from "../../ports/task-store.ts";
 
-/** The group commit's statements and a lease renewal always find a connection (of five). */
+/** The group commit's statements and a lease renewal always find a connection (of five): each is made by one loop. */
 const KEPT_FREE = 2;
 /** Beyond this a call is refused as retryable (P11) rather than answered when nobody waits for it any more. */
 const MOST_WAITING_MS = 30_000;
 
 /**
- * The same store with its crowded methods on at most `poolSize` − 2 connections. What belongs to work that was accepted
- * goes before what would add more: under overload new calls wait, and running ones get to their end.
+ * The same store with its crowded methods, whatever is called once or more for each message, on at most `poolSize` − 2
+ * connections. What belongs to work that was accepted goes before what would add more: under overload new calls wait, and
+ * running ones get to their end.
  */
 export function keepCrowdApart<S extends TaskStore & RecoveryStore>(store: S, poolSize: number): S {
   const crowd = new Crowd(Math.max(1, poolSize - KEPT_FREE));
@@ -26,11 +27,24 @@ export function keepCrowdApart<S extends TaskStore & RecoveryStore>(store: S, po
   const arriving = queued("arriving");
   return {
     ...store,
+    takeTurn: accepted(store.takeTurn.bind(store)),
+    reassignTurn: accepted(store.reassignTurn.bind(store)),
     createTask: accepted(store.createTask.bind(store)),
     endTurn: accepted(store.endTurn.bind(store)),
+    releaseQueue: accepted(store.releaseQueue.bind(store)),
+    beginAttempt: accepted(store.beginAttempt.bind(store)),
+    claimTask: accepted(store.claimTask.bind(store)),
+    deposeAndCancel: accepted(store.deposeAndCancel.bind(store)),
+    releaseTurn: accepted(store.releaseTurn.bind(store)),
+    takeCancel: accepted(store.takeCancel.bind(store)),
+    refuseCancel: accepted(store.refuseCancel.bind(store)),
     readEvents: accepted(store.readEvents.bind(store)),
+    readPositions: accepted(store.readPositions.bind(store)),
+    readTurn: accepted(store.readTurn.bind(store)),
+    readTurns: accepted(store.readTurns.bind(store)),
     journal: arriving(store.journal.bind(store)),
     lastInstance: arriving(store.lastInstance.bind(store)),
+    youngestInstance: arriving(store.youngestInstance.bind(store)),
     readTask: arriving(store.readTask.bind(store)),
     readView: arriving(store.readView.bind(store)),
     listTasks: arriving(store.listTasks.bind(store)),

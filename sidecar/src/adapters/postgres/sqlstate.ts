@@ -47,8 +47,8 @@ export function storeErrorOf(error: unknown, wrote: boolean): unknown {
   if (error instanceof StoreError || BUGS.some((bug) => error instanceof bug)) return error;
   const cause = driverCause(error);
   const code = cause?.originalCode;
-  // Never the message of the driver: it can quote values of the row.
-  const message = `the database reported ${code ?? cause?.kind ?? errorName(error)}`;
+  // Never the message of the driver, which can quote values of the row, but for those of its pool.
+  const message = `the database reported ${code ?? cause?.kind ?? poolMessageOf(error) ?? errorName(error)}`;
   const kind = kindOf(error, cause);
   return new StoreError(kind === "unknown-outcome" && !wrote ? "unavailable" : kind, message, { cause: error });
 }
@@ -67,10 +67,14 @@ function kindOf(error: unknown, cause: DriverCause | undefined): StoreError["kin
     return CONTENT_CLASSES.has(code.slice(0, 2)) ? "rejected" : "unknown-outcome";
   }
   if (cause?.kind !== undefined && NOT_SENT_KINDS.has(cause.kind)) return "unavailable";
-  const { code: errno, syscall, message } = error as { code?: unknown; syscall?: unknown; message?: unknown };
+  const { code: errno, syscall } = error as { code?: unknown; syscall?: unknown };
   if (syscall === "connect" || errno === "P1001") return "unavailable";
-  if (typeof message === "string" && NOT_SENT_MESSAGES.some((text) => message.includes(text))) return "unavailable";
-  return "unknown-outcome";
+  return poolMessageOf(error) === undefined ? "unknown-outcome" : "unavailable";
+}
+
+function poolMessageOf(error: unknown): string | undefined {
+  const { message } = error as { message?: unknown };
+  return typeof message === "string" ? NOT_SENT_MESSAGES.find((text) => message.includes(text)) : undefined;
 }
 
 function driverCause(error: unknown): DriverCause | undefined {

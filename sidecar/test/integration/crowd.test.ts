@@ -1,0 +1,57 @@
+/** What clients cause by the hundred, and the lease, on the few connections of one instance. */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { openDatabase, type Database } from "../../src/adapters/postgres/client.ts";
+import { keepCrowdApart } from "../../src/adapters/postgres/crowd.ts";
+import { openPostgresTaskStore } from "../../src/adapters/postgres/task-store.ts";
+import { journaled, LEASE_MS, newTurn } from "../contract/task-store-rows.ts";
+import { createDatabase } from "../support/database.ts";
+import type { TestDatabase } from "../support/postgres.ts";
+import { openTestRecord, type TestRecord, waitForLockWaiters } from "../support/record.ts";
+
+const POOL_SIZE = 5;
+
+let database: TestDatabase;
+let record: TestRecord;
+let pool: Database;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  record = await openTestRecord(database.url);
+  pool = openDatabase({ url: database.url, poolSize: POOL_SIZE });
+});
+
+afterAll(async () => {
+  await pool.close();
+  await record.close();
+  await database.drop();
+});
+
+it("a lease is renewed and work is looked at while a hundred statements of messages wait for the database", async () => {
+  const agent = randomUUID();
+  const open = openPostgresTaskStore({ prisma: pool.prisma, agent, idempotencyWindowSeconds: 3600 });
+  const store = keepCrowdApart(open, POOL_SIZE);
+  await store.registerInstance({ id: "a", podName: "", podUid: "" }, LEASE_MS);
+  const turn = await journaled(store);
+  await record.sql.query("begin");
+  await record.sql.query("lock table turn in access exclusive mode");
+  const owner = { instance: "a", epoch: turn.epoch };
+  const crowd = Array.from({ length: 10 }, () => [
+    store.takeTurn(turn.id, "b"),
+    store.readTurn(turn.id),
+    store.readTurns([turn.id]),
+    store.reassignTurn(turn.id, "b", "c"),
+    store.releaseTurn("unknown", owner, "none"),
+    store.journal(newTurn()),
+    store.lastInstance("", "", "context"),
+    store.endTurn({ turnId: "unknown", state: "done", reply: null, ...owner }),
+  ]).flat();
+  try {
+    await waitForLockWaiters(record.sql, 3);
+    for (let n = 0; n < 3; n += 1) expect(await store.renewInstance("a", LEASE_MS, false)).toBe(true);
+    expect(await store.readPulses()).toMatchObject([{ id: "a" }]);
+  } finally {
+    await record.sql.query("rollback");
+  }
+  expect((await Promise.allSettled(crowd)).filter(({ status }) => status === "rejected")).toEqual([]);
+});
