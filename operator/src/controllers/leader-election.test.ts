@@ -94,6 +94,28 @@ describe("the election", () => {
     expect(leader.isLeading()).toBe(false);
   });
 
+  test("L2: a leader with one renewal that hangs has time for another, and goes on", async () => {
+    const cluster = createMemoryCluster();
+    let [hangs, hung, renewals] = [false, 0, 0];
+    const hangingOnce: Cluster = {
+      ...cluster,
+      read: (...reference) => {
+        if (!hangs || hung > 0) return cluster.read(...reference);
+        hung += 1;
+        return new Promise<never>(() => undefined);
+      },
+      replace: (...change) => {
+        renewals += hung;
+        return cluster.replace(...change);
+      },
+    };
+    const leader = stand(hangingOnce, "a", { leaseMs: 9_000, renewDeadlineMs: 6_000 });
+    await leader.elected;
+    hangs = true;
+    await expect.poll(() => renewals, { timeout: 8_000 }).toBeGreaterThan(0);
+    expect(leader.isLeading()).toBe(true);
+  });
+
   test("L2: a leader whose Lease somebody else took has lost at once", async () => {
     const cluster = createMemoryCluster();
     const leader = stand(cluster, "a");

@@ -3,7 +3,15 @@ import { ANNOTATIONS, LABELS } from "@durable-agent/crds/contract";
 import type { DurableAgent } from "@durable-agent/crds/durable-agent";
 import { isWrite } from "../../../e2e/cluster/audit-log.ts";
 import { hasSidecar } from "../../src/kubernetes/sidecar-facts.ts";
-import { deployments, durableAgents, events, pods, secrets, services } from "../../src/kubernetes/resource-types.ts";
+import {
+  deployments,
+  durableAgents,
+  events,
+  leases,
+  pods,
+  secrets,
+  services,
+} from "../../src/kubernetes/resource-types.ts";
 import type { KubernetesObject, Pod, Service, Workload } from "../../src/kubernetes/objects.ts";
 import { parseAllDocuments, stringify } from "yaml";
 import { deployment, durableAgentFor, service } from "../support/agent-workloads.ts";
@@ -452,7 +460,8 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
   });
 
   test("deleting the DurableAgent gives the workload back as it was", async () => {
-    operator = await cluster.startOperator("operator-3");
+    // The regular rounds are so far apart that what follows can have waited for none: a new DurableAgent gets its own.
+    operator = await cluster.startOperator("operator-3", { STORE_PROBE_MS: "3600000" });
     await becomesReady("researcher");
     await cluster.kubectl(["delete", "durableagent", "researcher", "-n", namespace, "--timeout=30s"]);
     const workload = await readWorkload("researcher");
@@ -498,8 +507,20 @@ describe.skipIf(located.kind === "missing")(`the operator on a real API server${
     await becomesReady("keeper");
   }, 120_000);
 
-  test("removing the operator first leaves nothing that hangs", async () => {
+  test("removing the operator first leaves nothing that hangs, also when the removal loses its Lease meanwhile", async () => {
+    const [kept] = (await listPods("planner")).filter(hasSidecar);
+    const podReference = { name: kept?.metadata.name ?? "", namespace };
+    const held = ["tests.example.com/held"];
+    await cluster.admin.merge(pods, podReference, { metadata: { finalizers: held } });
     const uninstall = await cluster.uninstall();
+    await uninstall.waitForLine(/workloads are not restored yet/, 40_000);
+    await cluster.admin.merge(
+      leases,
+      { name: `${install.name}-operator`, namespace: install.namespace },
+      { spec: { holderIdentity: "somebody", leaseDurationSeconds: 1 } },
+    );
+    await uninstall.waitForLine(/the lease was lost, taking it again/);
+    await cluster.admin.merge(pods, podReference, { metadata: { finalizers: null } });
     expect(await uninstall.exited).toMatchObject({ code: 0 });
     await expect(operator.process.exited).resolves.toMatchObject({ code: 1 });
     expect((await listPods("planner")).some(hasSidecar)).toBe(false);
