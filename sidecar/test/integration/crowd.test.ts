@@ -27,7 +27,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-it("a lease is renewed and work is looked at while a hundred statements of messages wait for the database", async () => {
+it("a lease is renewed and peers are looked at while many statements of messages wait for the database", async () => {
   const agent = randomUUID();
   const open = openPostgresTaskStore({ prisma: pool.prisma, agent, idempotencyWindowSeconds: 3600 });
   const store = keepCrowdApart(open, POOL_SIZE);

@@ -6,7 +6,7 @@
 import type { RecoveryStore } from "../../ports/recovery-store.ts";
 import { StoreError, type TaskStore } from "../../ports/task-store.ts";
 
-/** The group commit's statements and a lease renewal always find a connection (of five): each is made by one loop. */
+/** For the group commit's statements, of which two may be under way, the lease renewal and the other loops (of five). */
 const KEPT_FREE = 2;
 /** Beyond this a call is refused as retryable (P11) rather than answered when nobody waits for it any more. */
 const MOST_WAITING_MS = 30_000;
