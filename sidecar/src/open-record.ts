@@ -4,7 +4,6 @@ import { resolve } from "node:path";
 import { claimDataDir } from "./adapters/embedded/data-dir.ts";
 import { startEmbeddedPostgres } from "./adapters/embedded/postgres.ts";
 import { type Database, openDatabase } from "./adapters/postgres/client.ts";
-import { keepCrowdApart } from "./adapters/postgres/crowd.ts";
 import { openPostgresTaskStore } from "./adapters/postgres/task-store.ts";
 import { migrate, migrationsDirectory, schemaStatus } from "./adapters/postgres/migrate.ts";
 import { type Config, ConfigError, type SharedDatabase } from "./config.ts";
@@ -82,12 +81,11 @@ function openShared(config: Config, shared: SharedDatabase, deps: RecordDeps): O
 
 function openStore(config: Config, database: Database): TaskStore & RecoveryStore {
   const { prisma } = database;
-  const store = openPostgresTaskStore({
+  return openPostgresTaskStore({
     prisma,
     agent: config.agent.key,
     idempotencyWindowSeconds: config.idempotencyWindowSeconds,
   });
-  return keepCrowdApart(store, config.database.poolSize);
 }
 
 /** Waits for an older schema to be migrated and for a database that does not answer yet; refuses a newer one. */

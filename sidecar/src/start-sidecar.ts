@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { openAgentPool } from "./adapters/agent/agent-pool.ts";
 import { openHttpAgent } from "./adapters/agent/http-agent.ts";
 import { systemClock } from "./adapters/clock/system-clock.ts";
+import { keepCrowdApart } from "./adapters/postgres/crowd.ts";
 import { MemoryRelay, MemoryRelayHub } from "./adapters/memory/relay.ts";
 import { openNatsRelay } from "./adapters/nats/nats-relay.ts";
 import { AesSeal } from "./adapters/seal/aes-seal.ts";
@@ -56,7 +57,9 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
   const podUid = config.identity.podUid ?? record.podUid ?? instanceId;
   const identity = { id: instanceId, podName: config.identity.podName ?? hostname(), podUid };
   const instance = new InstanceHolder({ store: record.store, clock, log }, identity, config.leaseMs);
-  const store = gateOwnerWrites(unflushed.guard(record.store), () => instance.mayAct());
+  // The lease is asked when a statement is sent, not when it begins to wait (I7).
+  const gated = gateOwnerWrites(unflushed.guard(record.store), () => instance.mayAct());
+  const store = keepCrowdApart(gated, config.database.poolSize);
   const relay = openRelay(config, log);
   const feeds = new TaskFeeds(relay, { clock, log });
   const metrics = createMetrics({
@@ -199,11 +202,12 @@ export async function startSidecar(config: Config, log: Logger): Promise<Running
       await peers.stop();
       poll.stop();
       feeds.close();
-      await board.stop();
       await Promise.all([closed, admin.close()]);
       // Without its row this instance is dead to the others: what it still holds then counts an attempt (P8).
       await drain.handOver(context);
       await instance.stop();
+      // Last, since a look of its may stand in a queue for longer than the process has.
+      await board.stop();
       await commits.stop();
       await relay.close();
       await agent.close();

@@ -12,8 +12,8 @@ const KEPT_FREE = 2;
 const MOST_WAITING_MS = 30_000;
 
 /**
- * The same store with its crowded methods, whatever is called once or more for each message, on at most `poolSize` − 2
- * connections. What belongs to work that was accepted goes before what would add more: under overload new calls wait, and
+ * The same store with its crowded methods on at most `poolSize` − 2 connections: what is called for each message. Cancels,
+ * hand-overs and the looks of the polls are not among them; others wait for those no longer than a second. What belongs to work that was accepted goes before what would add more: under overload new calls wait, and
  * running ones get to their end.
  */
 export function keepCrowdApart<S extends TaskStore & RecoveryStore>(store: S, poolSize: number): S {
@@ -34,17 +34,12 @@ export function keepCrowdApart<S extends TaskStore & RecoveryStore>(store: S, po
     releaseQueue: accepted(store.releaseQueue.bind(store)),
     beginAttempt: accepted(store.beginAttempt.bind(store)),
     claimTask: accepted(store.claimTask.bind(store)),
-    deposeAndCancel: accepted(store.deposeAndCancel.bind(store)),
-    releaseTurn: accepted(store.releaseTurn.bind(store)),
-    takeCancel: accepted(store.takeCancel.bind(store)),
-    refuseCancel: accepted(store.refuseCancel.bind(store)),
     readEvents: accepted(store.readEvents.bind(store)),
-    readPositions: accepted(store.readPositions.bind(store)),
     readTurn: accepted(store.readTurn.bind(store)),
     readTurns: accepted(store.readTurns.bind(store)),
     journal: arriving(store.journal.bind(store)),
     lastInstance: arriving(store.lastInstance.bind(store)),
-    youngestInstance: arriving(store.youngestInstance.bind(store)),
+    youngestInstance: accepted(store.youngestInstance.bind(store)),
     readTask: arriving(store.readTask.bind(store)),
     readView: arriving(store.readView.bind(store)),
     listTasks: arriving(store.listTasks.bind(store)),
