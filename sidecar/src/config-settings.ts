@@ -121,7 +121,7 @@ export const SETTINGS = {
     ENV.databasePoolSize,
     wholeNumber(1, 100),
     "5",
-    "connections per instance; small on purpose",
+    "connections per instance, made at start and held; small on purpose",
   ),
   databaseCaFile: setting(ENV.databaseCaFile, text, "unset", "PEM file of the authority of the database's certificate"),
   natsUrl: setting(

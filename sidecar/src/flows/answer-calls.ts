@@ -54,7 +54,9 @@ function recognise(context: FlowContext, card: CardAddress): (call: RpcCall) => 
     }
     return {
       method,
-      answered: await orUnavailable<Answer | "pass-through">(rpc, () => answerOperation(patient, rpc, card)),
+      answered: await orUnavailable<Answer | "pass-through">(rpc, context.log, () =>
+        answerOperation(patient, rpc, card),
+      ),
     };
   };
 }

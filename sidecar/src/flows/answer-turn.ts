@@ -39,7 +39,8 @@ export async function answerTurn(context: FlowContext, rpc: Rpc, waited: WaitedT
       if (watch.progress !== progress) continue;
     }
     // A retry with the same message id joins this turn wherever it runs by then (P7), or is a new one if it runs nowhere.
-    if (leaving.aborted || progress.kind === "lost") return unavailableAnswer(rpc);
+    if (progress.kind === "lost") return unavailableAnswer(rpc, "lost");
+    if (leaving.aborted) return unavailableAnswer(rpc, "exiting");
     await watch.changed(progress, leaving);
   }
 }

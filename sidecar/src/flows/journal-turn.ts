@@ -46,7 +46,8 @@ export async function chooseInstance(
 ): Promise<string | null> {
   const self = context.settings.instanceId;
   if (context.lifetime.draining) {
-    return (await context.recovery.youngestInstance(self)) ?? (context.lifetime.mayRun ? self : null);
+    const youngest = () => context.recovery.youngestInstance(self);
+    return (await retryStore(context, youngest, JOURNAL_PATIENCE_MS)) ?? (context.lifetime.mayRun ? self : null);
   }
   if (context.settings.affinity === "None" || send.contextId === null) return self;
   return (await context.store.lastInstance(send.caller, send.tenant, send.contextId)) ?? self;

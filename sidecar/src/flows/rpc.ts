@@ -7,6 +7,7 @@ import type { Headers } from "../protocol/headers.ts";
 import { errorEnvelope, resultEnvelope } from "../protocol/jsonrpc.ts";
 import type { Operation } from "../protocol/methods.ts";
 import type { Answer, RpcCall, SseEvent } from "./answer.ts";
+import type { Logger } from "./logger.ts";
 
 export interface Rpc {
   dialect: Dialect;
@@ -36,9 +37,21 @@ export function errorAnswer(rpc: Rpc, error: string): Answer {
   return { kind: "json", status: 200, headers: JSON_HEADERS, body, refused: true };
 }
 
-/** The record cannot be asked: nothing was accepted, the same call may be sent again (P11). */
-export function unavailableAnswer(rpc: Rpc): Answer {
-  const error = a2aError(rpc.dialect, "internal", "The task store is not available. Send the request again later.");
+/** Why a call is told to come again. */
+const UNAVAILABLE = {
+  /** The record cannot be asked. */
+  store: "The task store is not available. Send the request again later.",
+  /** This instance is drained, and no other one lives. */
+  "no-instance": "No instance is there to run the message. Send the request again later.",
+  /** The process must end while the call still waits. */
+  exiting: "This instance ends before the answer has come. Send the request again.",
+  /** A crash of the store took the message. */
+  lost: "The message was lost with the task store. Send the request again.",
+} as const;
+
+/** The same call may be sent again: nothing was accepted (P11), or an equal send joins what was (P7). */
+export function unavailableAnswer(rpc: Rpc, why: keyof typeof UNAVAILABLE): Answer {
+  const error = a2aError(rpc.dialect, "internal", UNAVAILABLE[why]);
   return {
     kind: "json",
     status: 503,
@@ -68,12 +81,14 @@ export function refuseTask(rpc: Rpc, task: TaskRow, tenant: string): Answer | nu
 /** Turns a store that does not answer into the retryable error, and lets everything else through. */
 export async function orUnavailable<T extends Answer | "pass-through">(
   rpc: Rpc,
+  log: Logger,
   work: () => Promise<T>,
 ): Promise<T | Answer> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof StoreError && error.kind !== "rejected") return unavailableAnswer(rpc);
-    throw error;
+    if (!(error instanceof StoreError) || error.kind === "rejected") throw error;
+    log.warn({ method: rpc.method, reason: error.message }, "a call is told to come again: the store did not answer");
+    return unavailableAnswer(rpc, "store");
   }
 }

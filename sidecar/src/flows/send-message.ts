@@ -25,7 +25,7 @@ export async function answerSend(context: FlowContext, rpc: Rpc): Promise<Answer
   const refusal = task ? refuseFollowUp(rpc, task, send) : null;
   if (refusal) return refusal;
   const instance = task ? task.owner : await chooseInstance(context, { caller: rpc.caller, ...send });
-  if (instance === null) return unavailableAnswer(rpc);
+  if (instance === null) return unavailableAnswer(rpc, "no-instance");
   const journaled = newTurn(context, rpc, { send, task, instance });
   const outcome = await journalTurn(context, journaled);
   if (outcome.kind === "no-task") return "pass-through";

@@ -32,7 +32,7 @@ export async function streamTurn(context: FlowContext, rpc: Rpc, watched: Watche
   slow.abort();
   if ((first.kind === "pending" && exiting.aborted) || first.kind === "lost") {
     watch.close();
-    return unavailableAnswer(rpc);
+    return unavailableAnswer(rpc, first.kind === "lost" ? "lost" : "exiting");
   }
   if (first.kind === "ended" && answersAlone(first)) {
     watch.close();
@@ -52,7 +52,7 @@ async function* turnEvents(context: FlowContext, rpc: Rpc, watched: WatchedTurn)
       return;
     }
     if (stage.kind === "lost") {
-      yield* eventsOf(unavailableAnswer(rpc));
+      yield* eventsOf(unavailableAnswer(rpc, "lost"));
       return;
     }
     if (stage.kind === "pending" || stage.taskId === null || stage.firstGeneration === null) return;

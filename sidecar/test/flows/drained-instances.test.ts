@@ -139,6 +139,31 @@ describe("a drained instance with a task that waits for input", () => {
   });
 });
 
+describe("P8: a call is told to come again", () => {
+  const refusal = (text: string) => {
+    const body = expect.stringContaining(text);
+    return { kind: "json", status: 503, headers: expect.objectContaining({ "retry-after": "1" }), body };
+  };
+
+  test("when its instance is drained and no other one is there", async () => {
+    const cluster = new FlowCluster();
+    instance = await startInstance(cluster, new ScriptedAgent());
+    await instance.drain.begin(instance.context);
+    expect(await instance.call("SendMessage", sendOf())).toMatchObject(refusal("No instance is there"));
+    expect(cluster.store.turns).toEqual([]);
+  });
+
+  test("when it still waits and the process must end", async () => {
+    const cluster = new FlowCluster();
+    const agent = new ScriptedAgent().on("SendMessage", () => new Promise(() => {}));
+    instance = await startInstance(cluster, agent);
+    const call = instance.call("SendMessage", sendOf());
+    await waitFor(() => agent.got("SendMessage").length > 0, { message: "the agent has no message" });
+    instance.drain.exit();
+    expect(await call).toMatchObject(refusal("This instance ends"));
+  });
+});
+
 test("listens for a while however short the grace", async () => {
   const clock = fastClock(10);
   instance = await startInstance(new FlowCluster(clock), new ScriptedAgent(), { graceMs: 1 });

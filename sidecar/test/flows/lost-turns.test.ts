@@ -87,7 +87,8 @@ describe("a message whose row a crash of the store took", () => {
     async (method) => {
       const { answer } = await joinLost(method);
       const headers = { "retry-after": "1" };
-      expect(answer).toMatchObject({ kind: "json", status: 503, headers });
+      const body = expect.stringContaining("The message was lost");
+      expect(answer).toMatchObject({ kind: "json", status: 503, headers, body });
       expect(instance.context.board.size).toBe(0);
     },
   );

@@ -232,6 +232,10 @@ export async function call<Result>(endpoint: Endpoint, method: string, params: o
 }
 
 /** Sends one message and waits for its answer, once. */
-export async function send<Result>(endpoint: Endpoint, text: string): Promise<Answer<Result>> {
-  return await call<Result>(endpoint, "SendMessage", userMessage(text, randomUUID()));
+export async function send<Result>(
+  endpoint: Endpoint,
+  text: string,
+  messageId: string = randomUUID(),
+): Promise<Answer<Result>> {
+  return await call<Result>(endpoint, "SendMessage", userMessage(text, messageId));
 }

@@ -1,8 +1,10 @@
 // A steady load: unary calls that are never repeated, and streams that resume. It goes on until it is stopped and
 // then tells everything that broke a promise.
 
+import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { converse, converseWithMixedPods, type Endpoint, send } from "./conversation.ts";
+import { describeTurns } from "./describe-turns.ts";
 
 /** How much. */
 export interface LoadOptions {
@@ -40,6 +42,9 @@ export interface Load {
   stop(): Promise<LoadReport>;
 }
 
+/** Failed calls whose turns are told. */
+const MOST_DESCRIBED = 5;
+
 /** The text that `count N` ends with. */
 export function countedTo(length: number): string {
   return Array.from({ length }, (_, index) => `${index + 1} `).join("");
@@ -73,6 +78,7 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
   const { callsPerSecond = 50, longCallMs = 0, streams = 10, streamLength = 50, isMixed = false } = options;
   const failures = new Failures();
   const messageIds: string[] = [];
+  const failedMessageIds: string[] = [];
   const count = { calls: 0, streams: 0, events: 0, resumed: 0 };
   const stopping = new AbortController();
   const since = (startedAt: number): number => (startedAt - begun) / 1000;
@@ -81,9 +87,12 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
 
   const callOnce = async (ms: number): Promise<void> => {
     const startedAt = Date.now();
-    const answer = await send(endpoint, `slow ${ms}`);
+    const messageId = randomUUID();
+    const answer = await send(endpoint, `slow ${ms}`, messageId);
     count.calls += 1;
-    if (answer.kind === "failed") failures.add(spanOf(startedAt), `call of ${ms} ms: ${answer.why}`);
+    if (answer.kind !== "failed") return;
+    failures.add(spanOf(startedAt), `call of ${ms} ms: ${answer.why}`);
+    failedMessageIds.push(messageId);
   };
 
   const streamOnce = async (length: number): Promise<void> => {
@@ -127,7 +136,8 @@ export function startLoad(endpoint: Endpoint, options: LoadOptions = {}): Load {
     stop: async () => {
       stopping.abort();
       await Promise.all(loops);
-      return { ...count, messageIds, failures: failures.lines() };
+      const recorded = await describeTurns(failedMessageIds.slice(0, MOST_DESCRIBED));
+      return { ...count, messageIds, failures: [...failures.lines(), ...recorded] };
     },
   };
 }

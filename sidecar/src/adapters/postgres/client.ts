@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { PrismaPg } from "@prisma/adapter-pg";
 import type { SqlDriverAdapter } from "@prisma/driver-adapter-utils";
 import { PrismaClient } from "../../generated/client.ts";
+import { keepFull } from "./keep-full.ts";
 
 /** The connection pool with Prisma on top. */
 export interface Database {
@@ -13,7 +14,7 @@ export interface Database {
 /** How to reach the database. */
 export interface DatabaseOptions {
   url: string;
-  /** Most connections held at once. */
+  /** Connections, all of them made with the first one and held. */
   poolSize: number;
   /** PEM of the CA that signed the server's certificate; the system's are used without it. */
   ca?: string;
@@ -27,17 +28,15 @@ const CONNECT_TIMEOUT_MS = 3000;
 /** A reply that takes longer is given up: a half-open connection must not hold a slot of the pool for ever. */
 export const QUERY_TIMEOUT_MS = 30_000;
 
-const IDLE_TIMEOUT_MS = 60_000;
-
 /** Opens lazily: the first statement connects. */
 export function openDatabase(options: DatabaseOptions): Database {
   const names = new StatementNames();
   const factory = new PrismaPg(
     {
       connectionString: options.url,
+      min: options.poolSize,
       max: options.poolSize,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      idleTimeoutMillis: IDLE_TIMEOUT_MS,
       query_timeout: QUERY_TIMEOUT_MS,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
@@ -50,7 +49,11 @@ export function openDatabase(options: DatabaseOptions): Database {
     },
   );
   const connect = factory.connect.bind(factory);
-  factory.connect = async () => withoutNamesIfRefused(await connect(), names);
+  factory.connect = async () => {
+    const adapter = await connect();
+    keepFull(adapter.underlyingDriver(), options.poolSize);
+    return withoutNamesIfRefused(adapter, names);
+  };
   const prisma = new PrismaClient({ adapter: factory, errorFormat: "minimal" });
   return { prisma, close: () => prisma.$disconnect() };
 }
