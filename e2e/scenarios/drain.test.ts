@@ -62,16 +62,19 @@ describe.each([JS_1, JS_03])("an instance beside a $name agent drains", (subject
     const messageId = randomUUID();
     let follower: Promise<StreamOutcome> | null = null;
     let termAtMs = 0;
+    let ended: Promise<void> | null = null;
     const sender = await stage.client("sender").stream("count 60 every 40ms", {
       messageId,
       onEvent: (event) => {
         if (event.generation === 3) follower = stage.client("follower").follow(taskIdOf(event), { pod: 2 });
         if (event.generation !== 6) return;
         termAtMs = performance.now();
-        void pod(0).terminate();
+        ended = pod(0).terminate();
       },
     });
     const followed = await (follower as Promise<StreamOutcome> | null);
+    // The process lives on after its work has gone elsewhere; what comes next needs another one in its place.
+    await ended;
     expect(sender.state).toBe("completed");
     expect(foldedText(sender.events)).toBe(countedTo(60));
     expect(foldedText(followed?.events ?? [])).toBe(countedTo(60));
