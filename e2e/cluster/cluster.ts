@@ -8,6 +8,8 @@ export interface Cluster {
   readonly nodeAddress: string;
   /** Path of the API server's audit log, where it can be read from here. */
   readonly auditLog?: string;
+  /** Folders in which kubelets keep the logs of pods, where they can be read from here. */
+  readonly podLogs?: readonly string[];
   /** Runs kubectl as admin and resolves to its output; rejects with its message when it fails. */
   kubectl(args: readonly string[], input?: string): Promise<string>;
   /** Imports an image archive on every node. */

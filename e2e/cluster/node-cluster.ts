@@ -31,6 +31,7 @@ import {
   startKubelet,
 } from "./node/node.ts";
 import { type NodePlace, startOnNode } from "./node/node-process.ts";
+import { podLogsOf } from "./node/configuration.ts";
 import { type ClusterState, nodeFolder, readState, writeState } from "./node/state.ts";
 import { raiseInotifyLimit, restoreSysctls, saveSysctls } from "./node/sysctls.ts";
 import { waitUntil } from "./node/wait.ts";
@@ -264,6 +265,7 @@ function clusterOf(context: Context): NodeCluster {
     nodeAddress: nodeAddress(1).address,
     kubeconfig: context.kubeconfig,
     auditLog: auditLogOf(placeOf(context, 1)),
+    podLogs: indexes().map((index) => podLogsOf(nodeFolder(folder, index))),
     folder,
     kubectl: (args, input) => kubectl(context, args, input),
     loadImages: async (archive) => {

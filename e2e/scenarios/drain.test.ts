@@ -62,7 +62,7 @@ describe.each([JS_1, JS_03])("an instance beside a $name agent drains", (subject
     const messageId = randomUUID();
     let follower: Promise<StreamOutcome> | null = null;
     let termAtMs = 0;
-    let ended: Promise<void> | null = null;
+    let ended = Promise.resolve();
     const sender = await stage.client("sender").stream("count 60 every 40ms", {
       messageId,
       onEvent: (event) => {

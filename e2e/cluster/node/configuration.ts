@@ -18,6 +18,11 @@ export interface NodeFiles {
   readonly servingKey: string;
 }
 
+/** Folder of the pods' logs: `<namespace>_<pod>_<uid>/<container>/<restarts>.log`. */
+export function podLogsOf(folder: string): string {
+  return join(folder, "pods");
+}
+
 /** Path of the socket that the kubelet and ctr talk to containerd through. */
 export function containerdSocket(folder: string): string {
   return join(folder, "containerd.sock");
@@ -119,7 +124,7 @@ export function kubeletConfiguration(node: NodeAddress, files: NodeFiles): strin
     },
     imageGCHighThresholdPercent: 100,
     imageGCLowThresholdPercent: 99,
-    podLogsDir: join(files.folder, "pods"),
+    podLogsDir: podLogsOf(files.folder),
     volumePluginDir: join(files.folder, "volume-plugins"),
     nodeStatusUpdateFrequency: "5s",
     syncFrequency: "10s",

@@ -11,6 +11,7 @@ import { builtRooms, type ImagePrograms, packTestImages } from "../images/test-i
 import { machineTraces } from "../node/machine-traces.ts";
 import { isKept, locateCluster, startCluster } from "../start-cluster.ts";
 import { installEverything } from "./support/installation.ts";
+import { keepLogs } from "./support/kept-logs.ts";
 
 /** What tests get to know of the cluster; paths and addresses only, because tests run in processes of their own. */
 export interface ClusterAccess {
@@ -20,6 +21,8 @@ export interface ClusterAccess {
   readonly helm: string;
   /** Path of the API server's audit log, where it can be read from here. */
   readonly auditLog: string | undefined;
+  /** Folder of the logs of all pods of the run, also of those that are gone; empty where they cannot be read from here. */
+  readonly keptLogs: string;
 }
 
 declare module "vitest" {
@@ -48,7 +51,9 @@ export async function setup(project: TestProject): Promise<(() => Promise<void>)
   const before = machineTraces();
   const folder = await mkdtemp(join(tmpdir(), "cluster-images-"));
   let cluster: Cluster | undefined;
+  let stopKeeping = (): void => {};
   const stop = async (): Promise<void> => {
+    stopKeeping();
     await cluster?.stop();
     await rm(folder, { recursive: true, force: true });
     if (isKept(process.env)) return;
@@ -60,7 +65,9 @@ export async function setup(project: TestProject): Promise<(() => Promise<void>)
     const { helm = "", kubectl = "" } = tools.paths;
     await installEverything(cluster, helm);
     const { kubeconfig, nodeAddress, auditLog } = cluster;
-    project.provide("cluster", { kubeconfig, nodeAddress, kubectl, helm, auditLog });
+    const keptLogs = join(folder, "logs");
+    stopKeeping = keepLogs(cluster.podLogs ?? [], keptLogs);
+    project.provide("cluster", { kubeconfig, nodeAddress, kubectl, helm, auditLog, keptLogs });
     return stop;
   } catch (error) {
     await stop();
