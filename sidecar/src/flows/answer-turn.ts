@@ -11,7 +11,7 @@ import type { FlowContext } from "./flow-context.ts";
 import { foldAt } from "./fold-at.ts";
 import { followTask } from "./follow-task.ts";
 import { retryStore } from "./retry-store.ts";
-import { errorAnswer, resultAnswer, type Rpc, unavailableAnswer } from "./rpc.ts";
+import { errorAnswer, resultAnswer, type Rpc, unavailableAnswer, whenGone } from "./rpc.ts";
 import { foldOf } from "./fold-view.ts";
 import type { TurnEnded, TurnWatch } from "./turn-board.ts";
 
@@ -35,7 +35,8 @@ export async function answerTurn(context: FlowContext, rpc: Rpc, waited: WaitedT
     if (progress.kind === "bound") {
       const begun = await begunAnswer(context, rpc, { ...waited, waits, taskId: progress.taskId });
       if (begun) return begun;
-      if (await pausedForAuth(context, rpc, watch)) return answerTask(context, rpc, waited, progress.taskId);
+      if (await pausedForAuth(context, rpc, { watch, leaving }))
+        return answerTask(context, rpc, waited, progress.taskId);
       if (watch.progress !== progress) continue;
     }
     // A retry with the same message id joins this turn wherever it runs by then (P7), or is a new one if it runs nowhere.
@@ -56,13 +57,17 @@ async function waitsForRest(context: FlowContext, rpc: Rpc, send: SendParams): P
 }
 
 /** Waits until the bound turn changes, or the task pauses at auth-required: that is answered while the work goes on. */
-async function pausedForAuth(context: FlowContext, rpc: Rpc, watch: TurnWatch): Promise<boolean> {
+async function pausedForAuth(
+  context: FlowContext,
+  rpc: Rpc,
+  { watch, leaving }: { watch: TurnWatch; leaving: AbortSignal },
+): Promise<boolean> {
   const { progress } = watch;
   if (progress.kind !== "bound") return false;
   const { store, clock, log } = context;
   const stop = new AbortController();
   const leave = () => stop.abort();
-  rpc.call.signal.addEventListener("abort", leave, { once: true });
+  whenGone(leaving, leave);
   void watch.changed(progress, stop.signal).then(leave);
   const feed = context.feeds.open(progress.taskId);
   try {
@@ -75,7 +80,7 @@ async function pausedForAuth(context: FlowContext, rpc: Rpc, watch: TurnWatch): 
     }
     return false;
   } finally {
-    rpc.call.signal.removeEventListener("abort", leave);
+    leaving.removeEventListener("abort", leave);
     stop.abort();
     feed.close();
   }

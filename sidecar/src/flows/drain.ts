@@ -34,6 +34,8 @@ export interface DrainDeps {
 const QUIET_MS = 3_000;
 const CHECK_MS = 50;
 const STORE_PATIENCE_MS = 2_000;
+/** What could not be given up is tried again after this, for as long as the process lives. */
+const RELEASE_AGAIN_MS = 500;
 const AGENT_PROBE_MS = 500;
 
 export class Drain implements Lifetime {
@@ -44,6 +46,7 @@ export class Drain implements Lifetime {
   #done: Promise<void> | null = null;
   #handingOver: Promise<void> | null = null;
   #handingOverNext: Promise<void> | null = null;
+  #handingOverLater = false;
   #streams = 0;
   #closing = new AbortController();
   readonly #exiting = new AbortController();
@@ -122,6 +125,7 @@ export class Drain implements Lifetime {
     }
     if (stop.aborted) return;
     await (this.#handingOverNext ?? this.#handingOver);
+    if (stop.aborted) return;
     context.log.info({}, "the agent was restarted, not the pod: taking work again");
     this.#state = "running";
     this.#done = null;
@@ -165,6 +169,14 @@ export class Drain implements Lifetime {
     while (clock.monotonicMs() < this.#deadlineMs && goesOn()) await clock.sleep(CHECK_MS);
   }
 
+  async #releaseLater(context: FlowContext): Promise<void> {
+    if (this.#handingOverLater) return;
+    this.#handingOverLater = true;
+    await context.clock.sleep(RELEASE_AGAIN_MS, this.exiting);
+    this.#handingOverLater = false;
+    if (!this.exiting.aborted) await this.handOver(context);
+  }
+
   async #release(context: FlowContext): Promise<void> {
     const { recorders, board, relay, log, clock } = context;
     // What is recorded so far must be committed under the old epoch before the task is given up.
@@ -177,7 +189,11 @@ export class Drain implements Lifetime {
     for (let left = true; left; ) {
       const released = await releaseOnce(context).catch(() => null);
       if (!released) {
-        log.warn({}, "work not handed over, the store is away: it is taken over when the lease has run out");
+        log.warn(
+          {},
+          "work not handed over, the store does not answer: it is tried again, or taken over after the lease",
+        );
+        void this.#releaseLater(context);
         return;
       }
       const gone = new Set(released.taskIds);

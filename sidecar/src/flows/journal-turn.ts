@@ -8,7 +8,9 @@ import type { TurnWatch } from "./turn-board.ts";
 /** A send is held back this long by a store that does not answer, then it is refused with 503. */
 export const JOURNAL_PATIENCE_MS = 2_000;
 const NUDGE_INTERVAL_MS = 300;
-/** A new message that its instance has not taken by then is run here. */
+/** Holder of what anybody may claim. */
+const NOBODY = "";
+/** A new message that its instance has not taken by then is run here, or by whoever is there if this one drains. */
 const REASSIGN_AFTER_MS = 1_000;
 
 /** Idempotent by the turn's id: a retry after a lost reply finds the row that the first try inserted. */
@@ -80,7 +82,6 @@ export async function ensureTaken(
 }
 
 async function pursue(context: FlowContext, turn: TurnRow, watch: TurnWatch): Promise<void> {
-  const self = context.settings.instanceId;
   const startedMs = context.clock.monotonicMs();
   for (;;) {
     if (turn.state === "journaled" && turn.instance !== "") context.relay.nudge(turn.instance, { turnId: turn.id });
@@ -91,11 +92,23 @@ async function pursue(context: FlowContext, turn: TurnRow, watch: TurnWatch): Pr
     await Promise.race([watch.changed(progress, waited.signal), context.clock.sleep(NUDGE_INTERVAL_MS, waited.signal)]);
     waited.abort();
     const overdue = context.clock.monotonicMs() - startedMs >= REASSIGN_AFTER_MS;
-    if (overdue && turn.state === "journaled" && turn.taskId === null) {
-      const ours = await context.store.reassignTurn(turn.id, turn.instance, self).catch(() => false);
-      if (ours) context.startTurn(turn.id);
-      if (ours) return;
-    }
+    if (overdue && turn.state === "journaled" && turn.taskId === null && (await reassign(context, turn))) return;
+  }
+}
+
+/** False: it was taken after all, or the store did not answer. */
+async function reassign(context: FlowContext, { id, instance }: TurnRow): Promise<boolean> {
+  const { lifetime, recovery, relay, settings, store } = context;
+  const self = settings.instanceId;
+  try {
+    // What is left of the grace may be too short for it: to be cut off and begun anew costs its sender more time.
+    const to = lifetime.draining && (await recovery.youngestInstance(self)) !== null ? NOBODY : self;
+    if (!(await store.reassignTurn(id, instance, to))) return false;
+    if (to === self) context.startTurn(id);
+    else relay.publishClaimable();
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -89,16 +89,20 @@ export class PeerWatcher {
     const { clock, settings, log } = this.#context;
     const { silent, predecessors, told } = found;
     const idle = silent.length === 0 && predecessors.length === 0 && !told;
-    if (!this.#deps.mayClaim() || (idle && clock.monotonicMs() - this.#lastClaimMs < IDLE_CLAIM_MS)) return;
+    const mayClaim = this.#deps.mayClaim();
+    if ((idle || !mayClaim) && clock.monotonicMs() - this.#lastClaimMs < IDLE_CLAIM_MS) return;
     this.#lastClaimMs = clock.monotonicMs();
     const { recovery, podUid } = this.#context;
-    const request = { self: settings.instanceId, selfPodUid: podUid, from: silent, predecessors, limit: CLAIM_LIMIT };
+    // Whoever may not claim is still told what an earlier claim has taken whose reply was lost: nobody else would have it.
+    const limit = mayClaim ? CLAIM_LIMIT : 0;
+    const request = { self: settings.instanceId, selfPodUid: podUid, from: silent, predecessors, limit };
     const work = await recovery.claimWork(request);
     const count = work.turns.length + work.tasks.length;
     if (count > 0) {
       log.info({ turns: work.turns.length, tasks: work.tasks.length }, "took over work");
       this.#deps.onClaimed(work);
     }
+    if (!mayClaim) return;
     this.#claimable ||= count >= CLAIM_LIMIT;
     const gone = [...silent, ...predecessors];
     if (gone.length > 0) this.#deps.onOrphansFailed(await recovery.failOrphans(gone));

@@ -51,7 +51,7 @@ export interface ClaimRequest {
   from: string[];
   /** Older instances of the same pod: claimed whatever their lease says. */
   predecessors: string[];
-  /** Most tasks and most turns of one claim. */
+  /** Most tasks and most turns of one claim. 0: nothing is taken, but what a claim has taken whose reply was lost is given out. */
   limit: number;
 }
 

@@ -10,6 +10,7 @@ import {
   startInstance,
 } from "../support/flow-instance.ts";
 import { resultOf, ScriptedAgent, ScriptedStream, statusOf, taskOf } from "../support/scripted-agent.ts";
+import { StoreError } from "../../src/ports/task-store.ts";
 import { waitFor } from "../support/wait.ts";
 
 let instance: FlowInstance;
@@ -139,6 +140,53 @@ describe("a drained instance with a task that waits for input", () => {
   });
 });
 
+test("P8: what a store that did not answer at the end of the drain still has is handed over once it answers", async () => {
+  const cluster = new FlowCluster(fastClock(10));
+  const { store } = cluster;
+  const agent = new ScriptedAgent().on("SendMessage", () => new Promise(() => {}));
+  instance = await startInstance(cluster, agent);
+  void instance.call("SendMessage", sendOf());
+  await waitFor(() => agent.got("SendMessage").length > 0, { message: "the agent has no message" });
+  const releaseWork = store.releaseWork.bind(store);
+  store.releaseWork = () => Promise.reject(new StoreError("unavailable", "scripted"));
+  await instance.drain.begin(instance.context);
+  expect(store.turns).toMatchObject([{ state: "dispatched", instance: instance.context.settings.instanceId }]);
+  store.releaseWork = releaseWork;
+  await waitFor(() => store.turns[0]?.instance === "", { message: "it keeps the message" });
+  expect(store.turns).toMatchObject([{ attempt: 1, handovers: 1 }]);
+});
+
+describe("P8: a message that the instance it was given to does not take", () => {
+  const SLOW = "slow";
+  const agent = () => new ScriptedAgent().on("SendMessage", () => resultOf({ task: taskOf("T", "COMPLETED") }));
+
+  /** A draining instance with much of its grace left has given a message to one that is alive and takes nothing. */
+  async function given(cluster: FlowCluster, here: ScriptedAgent): Promise<void> {
+    instance = await startInstance(cluster, here, { graceMs: 600_000 });
+    await cluster.store.registerInstance({ id: SLOW, podName: "", podUid: SLOW }, 60_000_000);
+    void instance.drain.begin(instance.context);
+    void instance.call("SendMessage", sendOf());
+    await waitFor(() => cluster.store.turns[0]?.instance === SLOW, { message: "it is not given away" });
+  }
+
+  test("is anybody's after a while, not the draining one's", async () => {
+    const cluster = new FlowCluster(fastClock(10));
+    const here = agent();
+    await given(cluster, here);
+    await waitFor(() => cluster.store.turns[0]?.instance === "", { message: "nobody may claim it" });
+    expect(cluster.store.turns).toMatchObject([{ state: "journaled", attempt: 1, handovers: 0 }]);
+    expect(here.got("SendMessage")).toEqual([]);
+  });
+
+  test("is run by the draining one where it is alone by then", async () => {
+    const cluster = new FlowCluster(fastClock(10));
+    const here = agent();
+    await given(cluster, here);
+    await cluster.store.removeInstance(SLOW);
+    await waitFor(() => here.got("SendMessage").length > 0, { message: "nobody runs it" });
+  });
+});
+
 describe("P8: a call is told to come again", () => {
   const refusal = (text: string) => {
     const body = expect.stringContaining(text);
@@ -161,6 +209,20 @@ describe("P8: a call is told to come again", () => {
     await waitFor(() => agent.got("SendMessage").length > 0, { message: "the agent has no message" });
     instance.drain.exit();
     expect(await call).toMatchObject(refusal("This instance ends"));
+  });
+
+  test("when its task is at work and the process must end", async () => {
+    const cluster = new FlowCluster();
+    const source = new ScriptedStream();
+    const agent = new ScriptedAgent()
+      .on("SendMessage", () => resultOf({ task: taskOf("T", "WORKING") }))
+      .on("SubscribeToTask", () => source.send({ task: taskOf("T", "WORKING") }).exchange);
+    instance = await startInstance(cluster, agent);
+    const call = instance.call("SendMessage", sendOf());
+    await waitFor(() => agent.got("SubscribeToTask").length > 0, { message: "the run is not followed" });
+    instance.drain.exit();
+    expect(await call).toMatchObject(refusal("This instance ends"));
+    source.end();
   });
 });
 

@@ -2,8 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { afterEach, describe, expect, test } from "vitest";
 import type { AgentExchange } from "../../src/ports/agent.ts";
-import type { ClaimedTask } from "../../src/ports/recovery-store.ts";
-import { StoreError } from "../../src/ports/task-store.ts";
+import type { ClaimedTask, ClaimedWork } from "../../src/ports/recovery-store.ts";
+import { StoreError, type TurnRow } from "../../src/ports/task-store.ts";
 import { AgentPresence } from "../../src/flows/agent-presence.ts";
 import { PeerWatcher } from "../../src/flows/watch-peers.ts";
 import {
@@ -122,6 +122,29 @@ describe("taking over", () => {
     expect(presence.listening).toBe(false);
     agent.listening = true;
     await waitFor(() => presence.listening, { message: "the agent is never asked again" });
+  });
+
+  test("P4: an instance that may not take anything is still told what an earlier claim of its has taken", async () => {
+    const cluster = new FlowCluster();
+    instance = await startInstance(cluster, new ScriptedAgent());
+    const limits: number[] = [];
+    const work: ClaimedWork = { turns: [], tasks: [] };
+    cluster.store.claimWork = async ({ limit }) => {
+      limits.push(limit);
+      return work;
+    };
+    const told: ClaimedWork[] = [];
+    const turn = { id: "T" } as TurnRow;
+    work.turns.push({ turn, before: "dispatched", samePod: false });
+    const watcher = new PeerWatcher(instance.context, {
+      mayClaim: () => false,
+      onClaimed: (claimed) => told.push(claimed),
+      onOrphansFailed: () => {},
+    });
+    watcher.start();
+    await waitFor(() => told.length > 0, { message: "nothing is given out" });
+    await watcher.stop();
+    expect(new Set(limits)).toEqual(new Set([0]));
   });
 
   test.each([

@@ -39,6 +39,7 @@ export class Claims {
   async takeWork(request: ClaimRequest): Promise<ClaimedWork> {
     const { prisma, agent, idempotencyWindowSeconds: windowSeconds } = this.#scope;
     const nothing = { turns: [], tasks: [] };
+    if (request.limit === 0) return this.#unread.size === 0 ? nothing : this.#read(request.self);
     // What a predecessor leaves at rest is not looked for: that question would be as dear as the claim.
     const looksFirst = request.predecessors.length === 0;
     if (looksFirst && !(await findGone(prisma, agent, request))) {

@@ -8,8 +8,9 @@ export interface FillablePool extends Pick<EventEmitter, "on"> {
   connect(): Promise<{ release(): void }>;
 }
 
-/** A connection that could not be made is tried again so long after the attempt began. */
-const AGAIN_MS = 1_000;
+/** After a connection could not be made it is tried again: after this at first, each time later. */
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 30_000;
 
 /**
  * Makes all `size` connections of the pool with its first one, and anew what breaks. A statement that finds none idle then
@@ -18,21 +19,30 @@ const AGAIN_MS = 1_000;
  * instance's right to act with it.
  */
 export function keepFull(pool: FillablePool, size: number): void {
+  let pauseMs = FIRST_PAUSE_MS;
+  let pause: NodeJS.Timeout | null = null;
   const fill = (): void => {
     // With none left the server is away, and the next statement finds out when it is back.
-    if (pool.ending || pool.totalCount === 0) return;
+    if (pause !== null || pool.ending || pool.totalCount === 0) return;
     // Idle connections are given out before one is made.
     for (let calls = pool.idleCount + size - pool.totalCount; calls > 0; calls -= 1) void make();
   };
   const make = async (): Promise<void> => {
-    const begunMs = performance.now();
     try {
       const client = await pool.connect();
       client.release();
+      pauseMs = FIRST_PAUSE_MS;
     } catch {
-      setTimeout(fill, Math.max(0, begunMs + AGAIN_MS - performance.now())).unref();
+      if (pause !== null) return;
+      pause = setTimeout(() => {
+        pause = null;
+        fill();
+      }, pauseMs).unref();
+      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
     }
   };
   pool.on("connect", fill);
   pool.on("remove", fill);
+  // Told before the pool has let go of a connection that broke; `remove` comes when its socket has ended.
+  pool.on("release", (error: unknown) => error !== undefined && queueMicrotask(fill));
 }
