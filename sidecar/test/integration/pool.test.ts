@@ -1,5 +1,7 @@
 /** The connections of one instance, seen from the server. */
 import { afterEach, beforeEach, expect, it } from "vitest";
+import pg from "pg";
+import { keepFull } from "../../src/adapters/postgres/keep-full.ts";
 import { type Database, openDatabase } from "../../src/adapters/postgres/client.ts";
 import { createDatabase } from "../support/database.ts";
 import { type Link, openLink } from "../support/link.ts";
@@ -46,6 +48,20 @@ it("B7: all connections are made with the first one", async () => {
   expect(await sessions()).toEqual([]);
   await ask();
   await waitFor(isFull, full);
+});
+
+it("B7: a statement on a full pool takes one connection, and nothing else is taken", async () => {
+  const plain = new pg.Pool({ connectionString: database.url, min: POOL_SIZE, max: POOL_SIZE });
+  keepFull(plain, POOL_SIZE);
+  await plain.query("select 1");
+  await waitFor(() => plain.idleCount === POOL_SIZE, full);
+  let taken = 0;
+  plain.on("acquire", () => {
+    taken += 1;
+  });
+  for (let n = 0; n < 3; n += 1) await plain.query("select 1");
+  await plain.end();
+  expect(taken).toBe(3);
 });
 
 it("B7: a connection that breaks is made anew, before any statement needs it", async () => {

@@ -24,8 +24,10 @@ export function keepFull(pool: FillablePool, size: number): void {
   const fill = (): void => {
     // With none left the server is away, and the next statement finds out when it is back.
     if (pause !== null || pool.ending || pool.totalCount === 0) return;
+    const missing = size - pool.totalCount;
+    if (missing <= 0) return;
     // Idle connections are given out before one is made.
-    for (let calls = pool.idleCount + size - pool.totalCount; calls > 0; calls -= 1) void make();
+    for (let calls = pool.idleCount + missing; calls > 0; calls -= 1) void make();
   };
   const make = async (): Promise<void> => {
     try {
@@ -44,5 +46,5 @@ export function keepFull(pool: FillablePool, size: number): void {
   pool.on("connect", fill);
   pool.on("remove", fill);
   // Told before the pool has let go of a connection that broke; `remove` comes when its socket has ended.
-  pool.on("release", (error: unknown) => error !== undefined && queueMicrotask(fill));
+  pool.on("release", (error: unknown) => error instanceof Error && queueMicrotask(fill));
 }
